@@ -1,0 +1,24 @@
+//! Every bound of the vault, named once, each with its reason. Knows no behaviour.
+
+/// Longest text of one credential field, in bytes: password managers cap far below, TOTP URIs stay under 1 KiB.
+pub const SECRET_MAX_BYTES: usize = 64 * 1024;
+/// Longest identifier text (username, email, manager id, tag, site name), in bytes: RFC 5321 allows 254 for a mailbox.
+pub const NAME_MAX_BYTES: usize = 1024;
+/// Longest note, in bytes: a page of text.
+pub const NOTE_MAX_BYTES: usize = 16 * 1024;
+/// Most tags on one account: a table row stays readable, a record small.
+pub const TAGS_MAX: usize = 64;
+/// Most cookies in one jar: RFC 6265 section 6.1 asks for at least 50 a domain and 3000 in all.
+pub const COOKIES_MAX: usize = 3000;
+/// Longest cookie (name, value and attributes), in bytes: RFC 6265 section 6.1 asks for at least 4096.
+pub const COOKIE_MAX_BYTES: usize = 8 * 1024;
+/// Longest flat cookie string taken in, in bytes: servers refuse headers far smaller.
+pub const FLAT_COOKIE_MAX_BYTES: usize = 64 * 1024;
+/// Largest answer of the manager that is read, in bytes: 1000 tasks with texts of 8 KiB each.
+pub const MANAGER_BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Largest page of a site that is read, in bytes: login pages of large sites stay below 2 MiB.
+pub const SITE_BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Most redirects followed for one request: RFC 9110 section 15.4 leaves it open, browsers stop at 20.
+pub const REDIRECTS_MAX: usize = 10;
+/// Largest sealed payload, in bytes: a jar at its limit stays below it.
+pub const RECORD_MAX_BYTES: usize = 32 * 1024 * 1024;

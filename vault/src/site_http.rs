@@ -1,0 +1,1 @@
+//! Placeholder head, replaced when the module lands.
