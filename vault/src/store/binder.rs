@@ -1,0 +1,78 @@
+//! What a store needs of the keys, without seeing one: MACs, digest elements, links and the sealed header.
+//!
+//! A store calls these inside its transaction, since tokens, places in the chain and the counter are known only there.
+
+use thiserror::Error;
+
+use crate::crypto::{Header, Place, Sealed, Sum};
+
+/// The keys refused: the bytes are not what this vault wrote, or were written under a key that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not authentic under this vault's keys")]
+pub struct NotAuthentic;
+
+/// Keyed and opaque: binds rows, the digest, the audit chain and the header to the vault's keys.
+pub trait Binder: Send + Sync + 'static {
+    /// The epoch that new rows are bound under.
+    fn epoch(&self) -> u32;
+
+    /// The vault's incarnation; fencing tokens carry it.
+    fn incarnation(&self) -> u32;
+
+    /// The MAC that a row carries.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when the epoch's key is not there.
+    fn row_mac(&self, epoch: u32, place: Place, row_hash: &[u8; 32]) -> Result<[u8; 32], NotAuthentic>;
+
+    /// What a row adds to the digest of its bucket.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when the epoch's key is not there.
+    fn element(&self, epoch: u32, place: Place, row_hash: &[u8; 32]) -> Result<Sum, NotAuthentic>;
+
+    /// The keyed root over the concatenated hashes of the 64 groups.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when the epoch's key is not there.
+    fn digest_root(&self, epoch: u32, groups: &[u8]) -> Result<[u8; 32], NotAuthentic>;
+
+    /// The next link of an audit chain over the entries `first..=last`.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when the epoch's key is not there.
+    fn audit_link(
+        &self,
+        epoch: u32,
+        previous: &[u8; 32],
+        writer: u64,
+        first: u64,
+        last: u64,
+        entries_hash: &[u8; 32],
+    ) -> Result<[u8; 32], NotAuthentic>;
+
+    /// What a past header adds to the sum of the header log.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when the epoch's key is not there.
+    fn log_element(&self, epoch: u32, counter: u64, header_hash: &[u8; 32]) -> Result<Sum, NotAuthentic>;
+
+    /// Seals the header of a commit.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when it cannot be sealed (no randomness, no key).
+    fn seal_header(&self, header: &Header) -> Result<Sealed, NotAuthentic>;
+
+    /// Opens the header that claims to be of this commit.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when it is not.
+    fn open_header(&self, counter: u64, sealed: &[u8]) -> Result<Header, NotAuthentic>;
+}
+
+/// Compares two MACs in constant time.
+#[must_use]
+pub fn same_mac(a: &[u8], b: &[u8]) -> bool {
+    use subtle::ConstantTimeEq;
+    a.ct_eq(b).into()
+}

@@ -1,0 +1,102 @@
+//! When a lease may change hands: the pure decision. Knows no SQL and takes the time as an argument.
+
+use std::time::Duration;
+
+use super::rows::LeaseRow;
+use crate::model::BootStamp;
+
+/// What is to be done with a lease that somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It may be granted.
+    Grant,
+    /// It is held, or rests: ask again after this time.
+    Wait(Duration),
+    /// Its stamps are of another boot: the hold is over, the quarantine starts now.
+    Restamp,
+}
+
+/// Decides on a claim to `row` (none: never leased before) at `now`.
+///
+/// Setting the wall clock changes nothing here; another boot means that the hold is over and the quarantine begins.
+#[must_use]
+pub fn claim(row: Option<&LeaseRow>, now: BootStamp) -> Claim {
+    let Some(row) = row else { return Claim::Grant };
+    if row.boot_id != now.boot_id {
+        return if row.held { Claim::Restamp } else { Claim::Grant };
+    }
+    if now.ms >= row.free_at_ms {
+        return Claim::Grant;
+    }
+    Claim::Wait(Duration::from_millis(row.free_at_ms - now.ms))
+}
+
+impl LeaseRow {
+    /// Whether `token` is the newest of this lease, still held, and not expired at `now`.
+    #[must_use]
+    pub fn is_live(&self, token: super::Token, holder: crate::model::HolderId, now: BootStamp) -> bool {
+        self.held
+            && self.token == token
+            && self.holder == holder
+            && self.boot_id == now.boot_id
+            && now.ms < self.until_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Claim, claim};
+    use crate::{
+        model::{BootStamp, HolderId},
+        store::{LeaseRow, Token},
+    };
+
+    const BOOT: [u8; 16] = [7; 16];
+    const OTHER: [u8; 16] = [8; 16];
+
+    fn row(held: bool, until_ms: u64, free_at_ms: u64) -> LeaseRow {
+        LeaseRow {
+            resource: [1; 16],
+            rev: 1,
+            epoch: 1,
+            token: Token { incarnation: 1, n: 4 },
+            held,
+            holder: HolderId::from_bytes([2; 16]),
+            boot_id: BOOT,
+            until_ms,
+            free_at_ms,
+        }
+    }
+
+    #[test]
+    fn a_lease_changes_hands_only_when_free_or_past_its_quarantine() {
+        let wait = |ms| Claim::Wait(Duration::from_millis(ms));
+        for (name, row, boot_id, ms, expected) in [
+            ("never leased", None, BOOT, 0, Claim::Grant),
+            ("released cleanly", Some(row(false, 0, 0)), BOOT, 5, Claim::Grant),
+            ("held", Some(row(true, 100, 130)), BOOT, 99, wait(31)),
+            ("expired, in quarantine", Some(row(true, 100, 130)), BOOT, 100, wait(30)),
+            ("expired, quarantine over", Some(row(true, 100, 130)), BOOT, 130, Claim::Grant),
+            ("revoked, in quarantine", Some(row(false, 0, 130)), BOOT, 129, wait(1)),
+            ("held in another boot", Some(row(true, 100, 130)), OTHER, 5000, Claim::Restamp),
+            ("free since another boot", Some(row(false, 0, 0)), OTHER, 0, Claim::Grant),
+        ] {
+            assert_eq!(claim(row.as_ref(), BootStamp { boot_id, ms }), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_live_only_for_its_holder_in_its_time_and_boot() {
+        let row = row(true, 100, 130);
+        let now = BootStamp { boot_id: BOOT, ms: 99 };
+        let token = row.token;
+        assert!(row.is_live(token, row.holder, now));
+        assert!(!row.is_live(Token { n: 3, ..token }, row.holder, now), "older token");
+        assert!(!row.is_live(Token { incarnation: 2, ..token }, row.holder, now), "other incarnation");
+        assert!(!row.is_live(token, HolderId::from_bytes([3; 16]), now), "other holder");
+        assert!(!row.is_live(token, row.holder, BootStamp { ms: 100, ..now }), "expired");
+        assert!(!row.is_live(token, row.holder, BootStamp { boot_id: OTHER, ms: 1 }), "other boot");
+    }
+}

@@ -1,0 +1,448 @@
+//! The seam under the vault: a [`Store`] keeps rows, each verb one transaction.
+//!
+//! It sees ids, times, revisions and sealed bytes. Deliberately absent: keys, plaintext, sites, the manager.
+//! A back end binds every row it writes, the digest, the audit chain and the header through the [`Binder`] it was given.
+
+mod binder;
+mod digest;
+mod lease;
+mod rows;
+pub mod sqlite;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+pub use binder::{Binder, NotAuthentic, same_mac};
+pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_of};
+pub use lease::{Claim, claim};
+pub use rows::{
+    AccountRow, AuditRow, BlindIndex, BoundRow, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowHasher, SessionRow, Token,
+    TotpRow,
+};
+use thiserror::Error;
+
+use crate::{
+    crypto::Sealed,
+    model::{AccountId, BootStamp, HolderId, MessageId},
+};
+
+/// The rows of one vault. Every verb is one transaction; when it returns `Ok`, what it wrote is durable.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Writes accounts, sessions, items and messages that no lease guards, with their audit entries.
+    async fn save(&self, changes: Changes) -> Result<Saved, StoreError>;
+
+    /// Removes an account and its session at the given revision; its lease row stays, so that no token comes again.
+    async fn remove_account(&self, id: AccountId, rev: u64, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
+
+    /// Takes a lease that is free or whose holder's time and quarantine are over.
+    ///
+    /// The audit entries get the granted token and are durable before this returns.
+    async fn take_lease(&self, ask: LeaseAsk, audit: Vec<NewAudit>) -> Result<Taken, StoreError>;
+
+    /// Extends a lease that is still held: from now on for `ttl`.
+    async fn renew_lease(&self, hold: Hold, ttl: Duration) -> Result<Renewed, StoreError>;
+
+    /// Writes what the holder of all of `holds` did; a stale hold among them changes nothing.
+    async fn save_held(&self, holds: Vec<Hold>, changes: Changes) -> Result<Saved, StoreError>;
+
+    /// Ends the first of `holds` and writes the holder's changes, in the same transaction.
+    async fn check_in(&self, holds: Vec<Hold>, changes: Changes) -> Result<Saved, StoreError>;
+
+    /// Takes a lease away from whoever holds it; the resource rests for the lease's quarantine first.
+    async fn revoke_lease(&self, resource: [u8; 16], audit: Vec<NewAudit>) -> Result<(), StoreError>;
+
+    /// Reserves a TOTP step that is later than every reserved one, with the changes that record the intent.
+    async fn reserve_step(&self, ask: StepAsk, changes: Changes) -> Result<Reserved, StoreError>;
+
+    /// Ends or postpones messages of the outbox, with the changes that follow from their delivery.
+    async fn settle(&self, settled: Vec<Settle>, changes: Changes) -> Result<Saved, StoreError>;
+
+    /// Replaces slots and data keys under a new slot generation.
+    async fn install_keys(&self, keys: KeyMaterial, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
+
+    /// An account and its session.
+    async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError>;
+
+    /// Up to `limit` accounts after `after`, in the order of their ids.
+    async fn accounts(&self, find: FindAccounts, after: Option<AccountId>, limit: u32)
+    -> Result<Vec<AccountRow>, StoreError>;
+
+    /// A lease.
+    async fn lease(&self, resource: [u8; 16]) -> Result<Option<LeaseRow>, StoreError>;
+
+    /// Items of a kind, by what is asked for, at most `limit`.
+    async fn items(&self, find: FindItems, limit: u32) -> Result<Vec<ItemRow>, StoreError>;
+
+    /// Messages of the outbox, in order of arrival.
+    async fn outbox(&self, find: FindOutbox, limit: u32) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// Audit entries after `after`, oldest first.
+    async fn audit(&self, after: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Slots, data keys and their generation.
+    async fn key_material(&self) -> Result<KeyMaterial, StoreError>;
+
+    /// The newest commit: its counter and the hash of its header.
+    fn head(&self) -> Head;
+
+    /// Tells that an anchor holds the header of this counter, so that older ones need not be kept.
+    fn anchored(&self, counter: u64);
+
+    /// Checks every row against its MAC, every bucket against the digest, every audit link against the chain.
+    ///
+    /// `progress` gets (done, all) in buckets.
+    async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError>;
+
+    /// Refuses further verbs, finishes those that were accepted, and closes.
+    async fn close(&self) -> Result<Head, StoreError>;
+}
+
+/// Called with (done, all).
+pub type Progress = Box<dyn Fn(u64, u64) + Send + Sync>;
+
+/// What one transaction writes beside its own business. Each row's `rev` is one above the stored one (1: not there yet).
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Accounts.
+    pub accounts: Vec<AccountRow>,
+    /// Sessions.
+    pub sessions: Vec<SessionRow>,
+    /// Items.
+    pub items: Vec<ItemRow>,
+    /// Messages; the store gives `seq`.
+    pub outbox: Vec<OutboxRow>,
+    /// Audit entries; the store gives their place in the chain.
+    pub audit: Vec<NewAudit>,
+}
+
+/// An audit entry before it has its place in the chain.
+#[derive(Clone, Debug)]
+pub struct NewAudit {
+    /// Names the entry; random.
+    pub id: [u8; 16],
+    /// The event, sealed for (`Audit`, id, revision 1).
+    pub sealed: Sealed,
+}
+
+/// How a write ended that the store could decide on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Saved {
+    /// Durable.
+    Done,
+    /// A row is not at the revision that was expected; nothing was written.
+    Stale(RowName),
+    /// Another account has the same login or manager id; nothing was written.
+    Duplicate(AccountId),
+    /// A hold is no longer the newest of its resource, or has expired; nothing was written.
+    Fenced([u8; 16]),
+}
+
+/// Names a row without saying what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowName {
+    /// Its kind, as FORMAT.md numbers them.
+    pub kind: u8,
+    /// Its id.
+    pub id: [u8; 16],
+}
+
+/// Who asks for a lease, and how long it shall last.
+#[derive(Clone, Debug)]
+pub struct LeaseAsk {
+    /// What is to be leased.
+    pub resource: [u8; 16],
+    /// Who asks.
+    pub holder: HolderId,
+    /// How long it lasts unless renewed.
+    pub ttl: Duration,
+    /// How long the resource rests after an unclean end.
+    pub quarantine: Duration,
+}
+
+/// A lease in hand: every write of a holder carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// What is leased.
+    pub resource: [u8; 16],
+    /// The holder's fencing token.
+    pub token: Token,
+    /// Who holds it.
+    pub holder: HolderId,
+}
+
+/// The answer to [`Store::take_lease`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Taken {
+    /// The lease is the asker's.
+    Granted {
+        /// The fencing token.
+        token: Token,
+        /// When it ends unless renewed.
+        until: BootStamp,
+    },
+    /// Somebody has it, or it rests; not before this time is it worth asking again.
+    Held {
+        /// Until the present hold or quarantine ends if nothing is renewed.
+        retry_in: Duration,
+    },
+}
+
+/// The answer to [`Store::renew_lease`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Renewed {
+    /// Held until then.
+    Until(BootStamp),
+    /// No longer the asker's.
+    Fenced,
+}
+
+/// Which TOTP step is to be reserved, by the holder of which lease.
+#[derive(Clone, Copy, Debug)]
+pub struct StepAsk {
+    /// The login lease under which the code will be sent.
+    pub hold: Hold,
+    /// Blind index of the normalised secret.
+    pub secret: BlindIndex,
+    /// The step.
+    pub step: u64,
+    /// Key epoch of the index.
+    pub epoch: u32,
+}
+
+/// The answer to [`Store::reserve_step`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Reserved {
+    /// The step is the asker's alone.
+    Step(u64),
+    /// This step or a later one was reserved before.
+    Spent {
+        /// The latest reserved step.
+        last: u64,
+    },
+    /// The lease is no longer the asker's.
+    Fenced,
+    /// An item of the changes is not at the revision that was expected.
+    Stale(RowName),
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Settle {
+    /// Which message.
+    pub id: MessageId,
+    /// The revision it was read at.
+    pub rev: u64,
+    /// What became of it.
+    pub how: Settlement,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Delivered, or dropped by a person: the row goes.
+    Gone,
+    /// Not delivered, or nobody knows: tried again at `due_ms` (Unix milliseconds), in this state.
+    Later {
+        /// Wall-clock time of the next try.
+        due_ms: i64,
+        /// Where it stands until then.
+        state: Owed,
+    },
+}
+
+/// Slots and data keys; authenticated by the vault through the slots' MAC.
+#[derive(Clone, Debug)]
+pub struct KeyMaterial {
+    /// Grows with every change of the slots.
+    pub generation: u64,
+    /// MAC over generation and slots, under the root key.
+    pub slots_mac: [u8; 32],
+    /// Encoded slots.
+    pub slots: Vec<Vec<u8>>,
+    /// Data keys by epoch, sealed under the root key.
+    pub data_keys: Vec<(u32, Sealed)>,
+}
+
+/// Which accounts are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindAccounts {
+    /// All.
+    All,
+    /// Those of a site.
+    Site(BlindIndex),
+    /// The one with this site and username.
+    Login(BlindIndex),
+    /// The one with this manager's id.
+    Manager(BlindIndex),
+}
+
+/// Which items are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindItems {
+    /// The one with this id.
+    Id(u8, [u8; 16]),
+    /// Those with this index.
+    Index(u8, BlindIndex),
+    /// Those that still wait for their end.
+    Open(u8),
+    /// All of a kind.
+    All(u8),
+}
+
+/// Which messages are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindOutbox {
+    /// All.
+    All,
+    /// Those of a lane that are not stuck and due by this wall-clock time.
+    DueBy(Lane, i64),
+    /// All about one subject.
+    Subject([u8; 16]),
+}
+
+/// The newest commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Counts the commits.
+    pub counter: u64,
+    /// SHA-256 of the sealed header.
+    pub hash: [u8; 32],
+}
+
+/// What a check found wrong, in words for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of damage it is.
+    pub class: Tampering,
+    /// Where.
+    pub row: Option<RowName>,
+    /// What is wrong there.
+    pub what: String,
+}
+
+/// What an edit from outside amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Tampering {
+    /// The whole is older than what the anchor saw.
+    #[error("rollback: the vault is older than its anchor")]
+    Rollback,
+    /// A row was altered or exchanged.
+    #[error("substitution: a row was altered or exchanged")]
+    Substitution,
+    /// Rows are missing, added or stale.
+    #[error("deletion or replay: rows are missing, added or older than they were")]
+    Digest,
+    /// The audit chain has a gap or an edited entry.
+    #[error("audit: the chain has a gap or an edited entry")]
+    Audit,
+    /// The table definitions are not ours.
+    #[error("schema: the table definitions are not those of this format")]
+    Schema,
+    /// The header does not belong to the rows.
+    #[error("header: it does not belong to the rows beside it")]
+    Header,
+}
+
+/// Why a store could not do what it was asked. Unless it says otherwise, nothing was written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The commit failed half-way: it may or may not be on disk. Read before you write again.
+    #[error("the commit's outcome is unknown (a write or sync failed); read the state again before repeating")]
+    Unknown,
+    /// The disk is full.
+    #[error("the disk is full; free some space and try again, nothing was written")]
+    Full,
+    /// Somebody edited the vault's files.
+    #[error("{class}{}", place(.row))]
+    Tampered {
+        /// What the edit amounts to.
+        class: Tampering,
+        /// The row that shows it, where one does.
+        row: Option<RowName>,
+    },
+    /// The vault's keys were changed by another process.
+    #[error("the vault was re-keyed by another process; unlock it again")]
+    Rekeyed,
+    /// The store was closed.
+    #[error("the vault is closed")]
+    Closed,
+    /// An operation on the file failed.
+    #[error("{during}: {source}")]
+    Io {
+        /// What was being done.
+        during: &'static str,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// SQLite failed.
+    #[error("database error {code} in {during}")]
+    Database {
+        /// What was being done.
+        during: &'static str,
+        /// SQLite's extended result code.
+        code: i32,
+    },
+    /// A file that cannot be opened as a vault.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl StoreError {
+    /// Somebody edited the vault's files; the row that shows it, where one does.
+    #[must_use]
+    pub fn tampered(class: Tampering, row: Option<RowName>) -> Self {
+        Self::Tampered { class, row }
+    }
+}
+
+/// Why a path is not taken for a vault.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// There is nothing.
+    #[error("there is no vault at this path; make one with `latchkey init`")]
+    Missing,
+    /// There is one already.
+    #[error("there is a vault already; it was left as it is")]
+    Exists,
+    /// The file has no bytes.
+    #[error("the file is empty: not a vault; restore it from a backup")]
+    Empty,
+    /// The file is something else.
+    #[error("the file is not a Latchkey vault")]
+    Foreign,
+    /// The file is shorter than its own header says, or its pages are malformed.
+    #[error("the file is truncated or damaged; restore it from a backup")]
+    Damaged,
+    /// A newer version made it.
+    #[error("the vault has format {found}, this version reads up to {known}; use a newer latchkey")]
+    Newer {
+        /// The file's format.
+        found: i64,
+        /// The newest format that this version reads.
+        known: i64,
+    },
+    /// Somebody else could read or write it.
+    #[error("unsafe {what}: {why}; {mend}")]
+    Unsafe {
+        /// The file or folder.
+        what: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
+}
+
+fn place(row: &Option<RowName>) -> String {
+    row.map_or_else(String::new, |row| {
+        format!(" (kind {}, id {})", row.kind, data_encoding::BASE32_DNSSEC.encode(&row.id))
+    })
+}

@@ -1,0 +1,332 @@
+//! The store on one SQLite file: a writer thread with group commit, readers beside it, several processes in turn.
+//!
+//! Path to disk: verb → [`writer::Writer::submit`] → savepoint in a group → digest, audit link, header → one sync.
+//! Knows rows, never what is sealed in them.
+
+mod checkpoint;
+mod profile;
+mod reader;
+mod schema;
+mod tables;
+mod turn;
+mod tx;
+mod verbs;
+mod writer;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+pub(crate) use profile::check_private;
+use rusqlite::{Connection, ErrorCode, params};
+pub use schema::SCHEMA_VERSION;
+
+use super::{
+    AccountRow, AuditRow, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding, Head, Hold,
+    ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Progress, Renewed, Reserved, Saved, SessionRow,
+    Settle, StepAsk, Store, StoreError, Taken, Tampering,
+};
+use crate::{
+    crypto::Header,
+    model::{AccountId, Clock, VaultId},
+};
+
+/// A vault file that was checked and opened, before any key is there.
+pub struct SqliteFile {
+    path: PathBuf,
+    conn: Connection,
+    vault: VaultId,
+    keys: KeyMaterial,
+}
+
+/// The store on one SQLite file.
+pub struct SqliteStore {
+    clock: Arc<dyn Clock>,
+    writer: Arc<writer::Writer>,
+    readers: Arc<reader::Readers>,
+    checkpoints: checkpoint::Checkpoints,
+}
+
+impl SqliteFile {
+    /// Opens a vault file: path, owner, modes, magic, version and schema are checked; nothing is authenticated yet.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] when the file must not be taken for a vault; [`Tampering::Schema`] when its tables are not
+    /// ours; [`StoreError::Io`] and [`StoreError::Database`] when it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        profile::check_path(path)?;
+        let conn = profile::connect(path, true)?;
+        profile::check_schema(&conn)?;
+        let vault: [u8; 16] = conn
+            .query_row("SELECT vault FROM meta WHERE one = 1", [], |row| row.get(0))
+            .map_err(|e| database("reading the vault's id", &e))?;
+        let keys = verbs::read_keys(&conn).map_err(|e| database("reading the key slots", &e))?;
+        Ok(Self { path: path.to_owned(), conn, vault: VaultId::from_bytes(vault), keys })
+    }
+
+    /// Makes a new vault file (mode 0600), complete or not at all, and opens it.
+    ///
+    /// # Errors
+    /// [`FileError::Exists`] when there is one already: it is left as it is.
+    pub fn create(
+        path: &Path,
+        vault: VaultId,
+        created_ms: i64,
+        binder: &dyn Binder,
+        header: Header,
+        keys: &KeyMaterial,
+    ) -> Result<Self, StoreError> {
+        let io = |during| move |source| StoreError::Io { during, source };
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(FileError::Exists.into());
+        }
+        profile::check_private(&profile::parent(path), "vault folder", true)?;
+        let making = profile::with_suffix(path, ".new");
+        if let Err(error) = fs::remove_file(&making)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(StoreError::Io { during: "removing what an interrupted init left", source: error });
+        }
+        profile::create_private(&making)?;
+        fill(&making, vault, created_ms, binder, header, keys)?;
+        // Renaming refuses to replace: of two inits that race one wins and the other is told.
+        let cwd = rustix::fs::CWD;
+        match rustix::fs::renameat_with(cwd, &making, cwd, path, rustix::fs::RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::EXIST) => return Err(FileError::Exists.into()),
+            Err(errno) => return Err(io("naming the vault file")(errno.into())),
+        }
+        let folder = fs::File::open(profile::parent(path)).map_err(io("opening the vault folder"))?;
+        folder.sync_all().map_err(io("syncing the vault folder"))?;
+        Self::open(path)
+    }
+
+    /// The vault's id, as the file says.
+    #[must_use]
+    pub fn vault(&self) -> VaultId {
+        self.vault
+    }
+
+    /// Slots and data keys, as the file says.
+    #[must_use]
+    pub fn key_material(&self) -> &KeyMaterial {
+        &self.keys
+    }
+
+    /// Authenticates header and digest with the keys, checks that the anchored commit is among those that the header
+    /// vouches for, and starts the store.
+    ///
+    /// # Errors
+    /// [`Tampering::Rollback`] when the anchored commit is unknown to the file; the other kinds of [`Tampering`] when
+    /// what the header vouches for is not what lies beside it.
+    pub fn start(
+        self,
+        binder: Arc<dyn Binder>,
+        clock: Arc<dyn Clock>,
+        anchored: Option<Head>,
+    ) -> Result<SqliteStore, StoreError> {
+        let db = |e| database("reading the header", &e);
+        self.conn.execute_batch("BEGIN").map_err(db)?;
+        let checked = self.check_head(binder.as_ref(), anchored);
+        self.conn.execute_batch("COMMIT").map_err(db)?;
+        let known = checked?;
+        let verified = Arc::new(tx::Verified::new());
+        let readers =
+            Arc::new(reader::Readers::new(self.path.clone(), Arc::clone(&binder), Arc::clone(&verified)));
+        let desk = writer::Desk {
+            turns: turn::Turns::open(&self.path)?,
+            floor: known.head,
+            known: Some(known),
+            path: self.path.clone(),
+            conn: self.conn,
+            binder,
+            verified,
+        };
+        let writer = Arc::new(writer::Writer::start(desk)?);
+        let checkpoints = checkpoint::Checkpoints::start(self.path, writer.watch())?;
+        Ok(SqliteStore { clock, writer, readers, checkpoints })
+    }
+
+    fn check_head(&self, binder: &dyn Binder, anchored: Option<Head>) -> Result<tx::Known, StoreError> {
+        let known = tx::Known::load(&self.conn, binder)?;
+        let slots = (known.header.slots_generation, known.header.slots_mac);
+        if slots != (self.keys.generation, self.keys.slots_mac) || known.header.schema_version != SCHEMA_VERSION {
+            return Err(StoreError::tampered(Tampering::Header, None));
+        }
+        let anchored = anchored.unwrap_or(known.head);
+        if !known.knows(&self.conn, binder, anchored)? {
+            return Err(StoreError::tampered(Tampering::Rollback, None));
+        }
+        Ok(known)
+    }
+}
+
+impl SqliteStore {
+    /// Follows the newest commit of this process.
+    #[must_use]
+    pub fn watch(&self) -> tokio::sync::watch::Receiver<Head> {
+        self.writer.watch()
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&reader::Readers) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = Arc::clone(&self.readers);
+        tokio::task::spawn_blocking(move || run(&readers)).await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn save(&self, changes: Changes) -> Result<Saved, StoreError> {
+        self.writer.submit(move |tx| verbs::save(tx, &changes)).await
+    }
+
+    async fn remove_account(&self, id: AccountId, rev: u64, audit: Vec<NewAudit>) -> Result<Saved, StoreError> {
+        self.writer.submit(move |tx| verbs::remove_account(tx, id, rev, &audit)).await
+    }
+
+    async fn take_lease(&self, ask: LeaseAsk, audit: Vec<NewAudit>) -> Result<Taken, StoreError> {
+        let clock = Arc::clone(&self.clock);
+        self.writer.submit(move |tx| verbs::take_lease(tx, &ask, &audit, clock.boot())).await
+    }
+
+    async fn renew_lease(&self, hold: Hold, ttl: Duration) -> Result<Renewed, StoreError> {
+        let clock = Arc::clone(&self.clock);
+        self.writer.submit(move |tx| verbs::renew_lease(tx, &hold, ttl, clock.boot())).await
+    }
+
+    async fn save_held(&self, holds: Vec<Hold>, changes: Changes) -> Result<Saved, StoreError> {
+        let clock = Arc::clone(&self.clock);
+        self.writer.submit(move |tx| verbs::save_held(tx, &holds, &changes, clock.boot())).await
+    }
+
+    async fn check_in(&self, holds: Vec<Hold>, changes: Changes) -> Result<Saved, StoreError> {
+        let clock = Arc::clone(&self.clock);
+        self.writer.submit(move |tx| verbs::check_in(tx, &holds, &changes, clock.boot())).await
+    }
+
+    async fn revoke_lease(&self, resource: [u8; 16], audit: Vec<NewAudit>) -> Result<(), StoreError> {
+        let clock = Arc::clone(&self.clock);
+        self.writer.submit(move |tx| verbs::revoke_lease(tx, &resource, &audit, clock.boot())).await
+    }
+
+    async fn reserve_step(&self, ask: StepAsk, changes: Changes) -> Result<Reserved, StoreError> {
+        let clock = Arc::clone(&self.clock);
+        self.writer.submit(move |tx| verbs::reserve_step(tx, &ask, &changes, clock.boot())).await
+    }
+
+    async fn settle(&self, settled: Vec<Settle>, changes: Changes) -> Result<Saved, StoreError> {
+        self.writer.submit(move |tx| verbs::settle(tx, &settled, &changes)).await
+    }
+
+    async fn install_keys(&self, keys: KeyMaterial, audit: Vec<NewAudit>) -> Result<Saved, StoreError> {
+        self.writer.submit(move |tx| verbs::install_keys(tx, &keys, &audit)).await
+    }
+
+    // A point read takes microseconds: handing it to another thread would cost more than it does.
+    async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError> {
+        self.readers.account(id)
+    }
+
+    async fn accounts(
+        &self,
+        find: FindAccounts,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountRow>, StoreError> {
+        self.blocking(move |readers| readers.accounts(find, after, limit)).await
+    }
+
+    async fn lease(&self, resource: [u8; 16]) -> Result<Option<LeaseRow>, StoreError> {
+        self.readers.lease(resource)
+    }
+
+    async fn items(&self, find: FindItems, limit: u32) -> Result<Vec<ItemRow>, StoreError> {
+        self.blocking(move |readers| readers.items(find, limit)).await
+    }
+
+    async fn outbox(&self, find: FindOutbox, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        self.blocking(move |readers| readers.outbox(find, limit)).await
+    }
+
+    async fn audit(&self, after: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        self.blocking(move |readers| readers.audit(after, limit)).await
+    }
+
+    async fn key_material(&self) -> Result<KeyMaterial, StoreError> {
+        self.blocking(reader::Readers::key_material).await
+    }
+
+    fn head(&self) -> Head {
+        self.writer.head()
+    }
+
+    fn anchored(&self, counter: u64) {
+        self.writer.anchored(counter);
+    }
+
+    async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
+        self.blocking(move |readers| readers.verify(&progress)).await
+    }
+
+    async fn close(&self) -> Result<Head, StoreError> {
+        let (writer, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
+        self.checkpoints.stop();
+        tokio::task::spawn_blocking(move || {
+            writer.close();
+            readers.close();
+            writer.head()
+        })
+        .await
+        .map_err(|_| StoreError::Closed)
+    }
+}
+
+fn fill(
+    making: &Path,
+    vault: VaultId,
+    created_ms: i64,
+    binder: &dyn Binder,
+    header: Header,
+    keys: &KeyMaterial,
+) -> Result<(), StoreError> {
+    let db = |e| database("making the tables", &e);
+    let conn = profile::connect(making, true)?;
+    conn.execute_batch("BEGIN IMMEDIATE").map_err(db)?;
+    schema::create(&conn).map_err(db)?;
+    conn.execute("INSERT INTO meta VALUES (1, ?1, ?2)", params![vault.as_bytes().as_slice(), created_ms])
+        .map_err(db)?;
+    verbs::write_keys(&conn, keys).map_err(db)?;
+    let (verified, mut known) = (tx::Verified::new(), tx::blank(header));
+    tx::Tx::new(&conn, binder, &verified, &mut known).seal(0)?;
+    conn.execute_batch("COMMIT").map_err(db)?;
+    let mode: String =
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(db)?;
+    if mode != "wal" {
+        return Err(StoreError::Database { during: "switching to write-ahead logging (is this a local disk?)", code: 0 });
+    }
+    conn.close().map_err(|(_, e)| db(e))
+}
+
+/// SQLite's error as ours: full disk, damage and malformed values have names of their own.
+fn database(during: &'static str, error: &rusqlite::Error) -> StoreError {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DiskFull => StoreError::Full,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => FileError::Damaged.into(),
+            _ => StoreError::Database { during, code: failure.extended_code },
+        },
+        // A value that is not of the shape that this format writes: somebody else put it there.
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::QueryReturnedNoRows => StoreError::tampered(Tampering::Substitution, None),
+        _ => StoreError::Database { during, code: 0 },
+    }
+}

@@ -1,0 +1,278 @@
+//! How each row lies in its table. Plain SQL; whether a row may be written is decided elsewhere.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{
+    crypto::Sealed,
+    model::{AccountId, HolderId, MessageId},
+    store::{AccountRow, BoundRow, ItemRow, Lane, LeaseRow, OutboxRow, Owed, SessionRow, Token, TotpRow},
+};
+
+/// A row with the MAC that stood beside it.
+pub(super) struct Stored<T> {
+    pub(super) row: T,
+    pub(super) mac: Vec<u8>,
+}
+
+/// A kind of row that lies in a table of its own under a 16-byte key.
+pub(super) trait Table: BoundRow + Sized {
+    /// The table's name.
+    const NAME: &'static str;
+    /// The column of its key.
+    const KEY: &'static str;
+    /// Its columns, the MAC last.
+    const COLUMNS: &'static str;
+
+    /// Reads a row of [`Table::COLUMNS`].
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>>;
+
+    /// Inserts the row or replaces the one with its key.
+    fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()>;
+
+    /// The row with this key.
+    fn load(conn: &Connection, key: &[u8; 16]) -> rusqlite::Result<Option<Stored<Self>>> {
+        Self::select(conn, "WHERE {key} = ?1 LIMIT 1", params![key.as_slice()]).map(|mut rows| rows.pop())
+    }
+
+    /// Rows by a condition in which `{key}` stands for the key column.
+    fn select(conn: &Connection, rest: &str, args: impl rusqlite::Params) -> rusqlite::Result<Vec<Stored<Self>>> {
+        let rest = rest.replace("{key}", Self::KEY);
+        let sql = format!("SELECT {} FROM {} {rest}", Self::COLUMNS, Self::NAME);
+        conn.prepare_cached(&sql)?.query_map(args, Self::read)?.collect()
+    }
+
+    /// Deletes the row with this key.
+    fn delete(conn: &Connection, key: &[u8; 16]) -> rusqlite::Result<()> {
+        let sql = format!("DELETE FROM {} WHERE {} = ?1", Self::NAME, Self::KEY);
+        conn.prepare_cached(&sql)?.execute(params![key.as_slice()])?;
+        Ok(())
+    }
+}
+
+impl Table for AccountRow {
+    const NAME: &'static str = "account";
+    const KEY: &'static str = "id";
+    const COLUMNS: &'static str = "id, rev, epoch, ix_site, ix_login, ix_manager, sealed, mac";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
+        let account = Self {
+            id: AccountId::from_bytes(row.get(0)?),
+            rev: uint(row, 1)?,
+            epoch: row.get(2)?,
+            ix_site: row.get(3)?,
+            ix_login: row.get(4)?,
+            ix_manager: row.get(5)?,
+            sealed: Sealed::from_bytes(row.get(6)?),
+        };
+        Ok(Stored { row: account, mac: row.get(7)? })
+    }
+
+    fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
+        // Not OR REPLACE: that would delete another account with the same login.
+        conn.prepare_cached(
+            "INSERT INTO account VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET rev = ?2,
+             epoch = ?3, ix_site = ?4, ix_login = ?5, ix_manager = ?6, sealed = ?7, mac = ?8",
+        )?
+        .execute(params![
+            self.id.as_bytes().as_slice(),
+            int(self.rev),
+            self.epoch,
+            self.ix_site.as_slice(),
+            self.ix_login.as_ref().map(<[u8; 16]>::as_slice),
+            self.ix_manager.as_ref().map(<[u8; 16]>::as_slice),
+            self.sealed.as_bytes(),
+            mac.as_slice()
+        ])?;
+        Ok(())
+    }
+}
+
+impl Table for SessionRow {
+    const NAME: &'static str = "session";
+    const KEY: &'static str = "account";
+    const COLUMNS: &'static str = "account, rev, epoch, login_epoch, sealed, mac";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
+        let session = Self {
+            account: AccountId::from_bytes(row.get(0)?),
+            rev: uint(row, 1)?,
+            epoch: row.get(2)?,
+            login_epoch: uint(row, 3)?,
+            sealed: Sealed::from_bytes(row.get(4)?),
+        };
+        Ok(Stored { row: session, mac: row.get(5)? })
+    }
+
+    fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
+        conn.prepare_cached("INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+            self.account.as_bytes().as_slice(),
+            int(self.rev),
+            self.epoch,
+            int(self.login_epoch),
+            self.sealed.as_bytes(),
+            mac.as_slice()
+        ])?;
+        Ok(())
+    }
+}
+
+impl Table for LeaseRow {
+    const NAME: &'static str = "lease";
+    const KEY: &'static str = "resource";
+    const COLUMNS: &'static str =
+        "resource, rev, epoch, incarnation, n, held, holder, boot_id, until_ms, free_at_ms, mac";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
+        let lease = Self {
+            resource: row.get(0)?,
+            rev: uint(row, 1)?,
+            epoch: row.get(2)?,
+            token: Token { incarnation: row.get(3)?, n: uint(row, 4)? },
+            held: row.get(5)?,
+            holder: HolderId::from_bytes(row.get(6)?),
+            boot_id: row.get(7)?,
+            until_ms: uint(row, 8)?,
+            free_at_ms: uint(row, 9)?,
+        };
+        Ok(Stored { row: lease, mac: row.get(10)? })
+    }
+
+    fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
+        conn.prepare_cached("INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
+            .execute(params![
+                self.resource.as_slice(),
+                int(self.rev),
+                self.epoch,
+                self.token.incarnation,
+                int(self.token.n),
+                self.held,
+                self.holder.as_bytes().as_slice(),
+                self.boot_id.as_slice(),
+                int(self.until_ms),
+                int(self.free_at_ms),
+                mac.as_slice()
+            ])?;
+        Ok(())
+    }
+}
+
+impl Table for TotpRow {
+    const NAME: &'static str = "totp";
+    const KEY: &'static str = "secret";
+    const COLUMNS: &'static str = "secret, rev, epoch, last_step, mac";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
+        let totp = Self { secret: row.get(0)?, rev: uint(row, 1)?, epoch: row.get(2)?, last_step: uint(row, 3)? };
+        Ok(Stored { row: totp, mac: row.get(4)? })
+    }
+
+    fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
+        conn.prepare_cached("INSERT OR REPLACE INTO totp VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            self.secret.as_slice(),
+            int(self.rev),
+            self.epoch,
+            int(self.last_step),
+            mac.as_slice()
+        ])?;
+        Ok(())
+    }
+}
+
+impl Table for OutboxRow {
+    const NAME: &'static str = "outbox";
+    const KEY: &'static str = "id";
+    const COLUMNS: &'static str = "id, rev, epoch, lane, subject, after, seq, due_ms, tries, state, sealed, mac";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
+        let lane: u8 = row.get(3)?;
+        let state: u8 = row.get(9)?;
+        let after: Option<[u8; 16]> = row.get(5)?;
+        let message = Self {
+            id: MessageId::from_bytes(row.get(0)?),
+            rev: uint(row, 1)?,
+            epoch: row.get(2)?,
+            lane: Lane::from_u8(lane).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, lane.into()))?,
+            subject: row.get(4)?,
+            after: after.map(AccountId::from_bytes),
+            seq: uint(row, 6)?,
+            due_ms: row.get(7)?,
+            tries: row.get(8)?,
+            state: Owed::from_u8(state).ok_or(rusqlite::Error::IntegralValueOutOfRange(9, state.into()))?,
+            sealed: Sealed::from_bytes(row.get(10)?),
+        };
+        Ok(Stored { row: message, mac: row.get(11)? })
+    }
+
+    fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
+        conn.prepare_cached(
+            "INSERT OR REPLACE INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .execute(params![
+            self.id.as_bytes().as_slice(),
+            int(self.rev),
+            self.epoch,
+            self.lane as u8,
+            self.subject.as_slice(),
+            self.after.as_ref().map(|id| id.as_bytes().as_slice()),
+            int(self.seq),
+            self.due_ms,
+            self.tries,
+            self.state as u8,
+            self.sealed.as_bytes(),
+            mac.as_slice()
+        ])?;
+        Ok(())
+    }
+}
+
+impl Table for ItemRow {
+    const NAME: &'static str = "item";
+    const KEY: &'static str = "id";
+    const COLUMNS: &'static str = "id, tag, rev, epoch, ix, open, sealed, mac";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
+        let item = Self {
+            id: row.get(0)?,
+            tag: row.get(1)?,
+            rev: uint(row, 2)?,
+            epoch: row.get(3)?,
+            ix: row.get(4)?,
+            open: row.get(5)?,
+            sealed: Sealed::from_bytes(row.get(6)?),
+        };
+        Ok(Stored { row: item, mac: row.get(7)? })
+    }
+
+    fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
+        conn.prepare_cached("INSERT OR REPLACE INTO item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
+            self.id.as_slice(),
+            self.tag,
+            int(self.rev),
+            self.epoch,
+            self.ix.as_ref().map(<[u8; 16]>::as_slice),
+            self.open,
+            self.sealed.as_bytes(),
+            mac.as_slice()
+        ])?;
+        Ok(())
+    }
+}
+
+/// One value by a query that finds at most one row.
+pub(super) fn one<T: rusqlite::types::FromSql>(
+    conn: &Connection,
+    sql: &str,
+    args: impl rusqlite::Params,
+) -> rusqlite::Result<Option<T>> {
+    conn.prepare_cached(sql)?.query_row(args, |row| row.get(0)).optional()
+}
+
+/// Unsigned numbers are stored in SQLite's signed ones bit for bit.
+pub(super) fn int(n: u64) -> i64 {
+    n.cast_signed()
+}
+
+/// Reads what [`int`] stored.
+pub(super) fn uint(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}

@@ -1,0 +1,284 @@
+//! What each verb writes, over one [`Tx`]. Decides by rows, revisions, tokens and the clock's stamps alone.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::tx::{Keep, Tx};
+use crate::{
+    crypto::Sealed,
+    model::{AccountId, BootStamp},
+    store::{
+        AccountRow, BoundRow, Changes, Claim, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow,
+        Renewed, Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Taken, Token, TotpRow,
+        claim,
+        sqlite::{
+            database,
+            tables::{Table, one},
+        },
+    },
+};
+
+type Verb<T> = Result<(T, Keep), StoreError>;
+
+pub(super) fn save(tx: &mut Tx<'_>, changes: &Changes) -> Verb<Saved> {
+    Ok(kept(apply(tx, changes)?))
+}
+
+pub(super) fn remove_account(tx: &mut Tx<'_>, id: AccountId, rev: u64, audit: &[NewAudit]) -> Verb<Saved> {
+    let key = id.as_bytes();
+    let Some(account) = tx.load::<AccountRow>(key)?.filter(|account| account.rev == rev) else {
+        return Ok((Saved::Stale(RowName { kind: crate::crypto::Kind::Account as u8, id: *key }), Keep::No));
+    };
+    if let Some(session) = tx.load::<SessionRow>(key)? {
+        tx.remove(&session)?;
+    }
+    tx.remove(&account)?;
+    record_all(tx, audit, None)?;
+    Ok((Saved::Done, Keep::Yes))
+}
+
+pub(super) fn take_lease(tx: &mut Tx<'_>, ask: &LeaseAsk, audit: &[NewAudit], now: BootStamp) -> Verb<Taken> {
+    let old = tx.load::<LeaseRow>(&ask.resource)?;
+    match claim(old.as_ref(), now) {
+        Claim::Wait(retry_in) => Ok((Taken::Held { retry_in }, Keep::No)),
+        Claim::Restamp => {
+            let Some(old) = old else { return Ok((Taken::Held { retry_in: ask.quarantine }, Keep::No)) };
+            let rest = LeaseRow {
+                rev: old.rev + 1,
+                boot_id: now.boot_id,
+                until_ms: now.ms,
+                free_at_ms: now.ms + ms(ask.quarantine),
+                ..old.clone()
+            };
+            tx.put(Some(&old), &rest)?;
+            Ok((Taken::Held { retry_in: ask.quarantine }, Keep::Yes))
+        }
+        Claim::Grant => {
+            let token = next_token(tx, old.as_ref());
+            let lease = LeaseRow {
+                resource: ask.resource,
+                rev: old.as_ref().map_or(1, |old| old.rev + 1),
+                epoch: tx.binder.epoch(),
+                token,
+                held: true,
+                holder: ask.holder,
+                boot_id: now.boot_id,
+                until_ms: now.ms + ms(ask.ttl),
+                free_at_ms: now.ms + ms(ask.ttl) + ms(ask.quarantine),
+            };
+            tx.put(old.as_ref(), &lease)?;
+            record_all(tx, audit, Some(token))?;
+            let until = BootStamp { boot_id: now.boot_id, ms: lease.until_ms };
+            Ok((Taken::Granted { token, until }, Keep::Yes))
+        }
+    }
+}
+
+pub(super) fn renew_lease(tx: &mut Tx<'_>, hold: &Hold, ttl: Duration, now: BootStamp) -> Verb<Renewed> {
+    let Some(old) = live(tx, hold, now)? else { return Ok((Renewed::Fenced, Keep::No)) };
+    let until_ms = old.until_ms.max(now.ms + ms(ttl));
+    let quarantine_ms = old.free_at_ms - old.until_ms;
+    let lease = LeaseRow { rev: old.rev + 1, until_ms, free_at_ms: until_ms + quarantine_ms, ..old.clone() };
+    tx.put(Some(&old), &lease)?;
+    Ok((Renewed::Until(BootStamp { boot_id: now.boot_id, ms: until_ms }), Keep::Yes))
+}
+
+pub(super) fn save_held(tx: &mut Tx<'_>, holds: &[Hold], changes: &Changes, now: BootStamp) -> Verb<Saved> {
+    for hold in holds {
+        if live(tx, hold, now)?.is_none() {
+            return Ok((Saved::Fenced(hold.resource), Keep::No));
+        }
+    }
+    Ok(kept(apply(tx, changes)?))
+}
+
+pub(super) fn check_in(tx: &mut Tx<'_>, holds: &[Hold], changes: &Changes, now: BootStamp) -> Verb<Saved> {
+    let saved = save_held(tx, holds, changes, now)?;
+    if saved.1 == Keep::Yes
+        && let Some(hold) = holds.first()
+        && let Some(old) = tx.load::<LeaseRow>(&hold.resource)?
+    {
+        let free = LeaseRow { rev: old.rev + 1, held: false, until_ms: 0, free_at_ms: 0, ..old.clone() };
+        tx.put(Some(&old), &free)?;
+    }
+    Ok(saved)
+}
+
+pub(super) fn revoke_lease(tx: &mut Tx<'_>, resource: &[u8; 16], audit: &[NewAudit], now: BootStamp) -> Verb<()> {
+    if let Some(old) = tx.load::<LeaseRow>(resource)?.filter(|old| old.held) {
+        // The token grows, so that the holder is fenced even should its clock stand still.
+        let token = next_token(tx, Some(&old));
+        let quarantine_ms = old.free_at_ms - old.until_ms;
+        let free_at_ms = now.ms + quarantine_ms;
+        let boot_id = now.boot_id;
+        let rest =
+            LeaseRow { rev: old.rev + 1, token, held: false, boot_id, until_ms: now.ms, free_at_ms, ..old.clone() };
+        tx.put(Some(&old), &rest)?;
+    }
+    record_all(tx, audit, None)?;
+    Ok(((), Keep::Yes))
+}
+
+pub(super) fn reserve_step(tx: &mut Tx<'_>, ask: &StepAsk, changes: &Changes, now: BootStamp) -> Verb<Reserved> {
+    if live(tx, &ask.hold, now)?.is_none() {
+        return Ok((Reserved::Fenced, Keep::No));
+    }
+    let old = tx.load::<TotpRow>(&ask.secret)?;
+    if let Some(last) = old.as_ref().map(|old| old.last_step)
+        && last >= ask.step
+    {
+        return Ok((Reserved::Spent { last }, Keep::No));
+    }
+    let rev = old.as_ref().map_or(1, |old| old.rev + 1);
+    let row = TotpRow { secret: ask.secret, rev, epoch: ask.epoch, last_step: ask.step };
+    tx.put(old.as_ref(), &row)?;
+    Ok(match apply(tx, changes)? {
+        Saved::Done => (Reserved::Step(ask.step), Keep::Yes),
+        Saved::Stale(row) => (Reserved::Stale(row), Keep::No),
+        Saved::Duplicate(_) | Saved::Fenced(_) => (Reserved::Fenced, Keep::No),
+    })
+}
+
+pub(super) fn settle(tx: &mut Tx<'_>, settled: &[Settle], changes: &Changes) -> Verb<Saved> {
+    for one in settled {
+        let old = tx.load::<OutboxRow>(one.id.as_bytes())?;
+        let Some(old) = old.filter(|old| old.rev == one.rev) else {
+            let row = RowName { kind: crate::crypto::Kind::Outbox as u8, id: *one.id.as_bytes() };
+            return Ok((Saved::Stale(row), Keep::No));
+        };
+        match one.how {
+            Settlement::Gone => tx.remove(&old)?,
+            Settlement::Later { due_ms, state } => {
+                // The body is bound to revision 1 for good: only where the message stands changes.
+                let later = OutboxRow { rev: old.rev + 1, due_ms, state, tries: old.tries + 1, ..old.clone() };
+                tx.put(Some(&old), &later)?;
+            }
+        }
+    }
+    Ok(kept(apply(tx, changes)?))
+}
+
+pub(super) fn install_keys(tx: &mut Tx<'_>, keys: &KeyMaterial, audit: &[NewAudit]) -> Verb<Saved> {
+    let generation = tx.header_mut().slots_generation;
+    if keys.generation != generation + 1 {
+        let row = RowName { kind: crate::crypto::Kind::KeySlot as u8, id: [0; 16] };
+        return Ok((Saved::Stale(row), Keep::No));
+    }
+    write_keys(tx.conn, keys).map_err(|e| database("writing the key slots", &e))?;
+    let header = tx.header_mut();
+    header.slots_generation = keys.generation;
+    header.slots_mac = keys.slots_mac;
+    record_all(tx, audit, None)?;
+    Ok((Saved::Done, Keep::Yes))
+}
+
+/// Writes slots and data keys in place of those that are there.
+pub(super) fn write_keys(conn: &rusqlite::Connection, keys: &KeyMaterial) -> rusqlite::Result<()> {
+    conn.execute_batch("DELETE FROM key_slot; DELETE FROM data_key; DELETE FROM key_meta")?;
+    for (no, slot) in keys.slots.iter().enumerate() {
+        conn.execute("INSERT INTO key_slot VALUES (?1, ?2)", params![no, slot])?;
+    }
+    for (epoch, sealed) in &keys.data_keys {
+        conn.execute("INSERT INTO data_key VALUES (?1, ?2)", params![epoch, sealed.as_bytes()])?;
+    }
+    let generation = keys.generation.cast_signed();
+    conn.execute("INSERT INTO key_meta VALUES (1, ?1, ?2)", params![generation, keys.slots_mac.as_slice()])?;
+    Ok(())
+}
+
+/// Reads what [`write_keys`] wrote.
+pub(super) fn read_keys(conn: &rusqlite::Connection) -> rusqlite::Result<KeyMaterial> {
+    let (generation, slots_mac): (i64, [u8; 32]) =
+        conn.query_row("SELECT generation, mac FROM key_meta WHERE one = 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let slots = conn
+        .prepare("SELECT slot FROM key_slot ORDER BY no LIMIT 64")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let data_keys = conn
+        .prepare("SELECT epoch, sealed FROM data_key ORDER BY epoch LIMIT 4096")?
+        .query_map([], |row| Ok((row.get(0)?, Sealed::from_bytes(row.get(1)?))))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(KeyMaterial { generation: generation.cast_unsigned(), slots_mac, slots, data_keys })
+}
+
+fn apply(tx: &mut Tx<'_>, changes: &Changes) -> Result<Saved, StoreError> {
+    for account in &changes.accounts {
+        if let Some(other) = duplicate(tx, account)? {
+            return Ok(Saved::Duplicate(other));
+        }
+        if let Some(stale) = advance(tx, account, account.rev)? {
+            return Ok(Saved::Stale(stale));
+        }
+    }
+    for session in &changes.sessions {
+        if let Some(stale) = advance(tx, session, session.rev)? {
+            return Ok(Saved::Stale(stale));
+        }
+    }
+    for item in &changes.items {
+        if let Some(stale) = advance::<ItemRow>(tx, item, item.rev)? {
+            return Ok(Saved::Stale(stale));
+        }
+    }
+    for message in &changes.outbox {
+        let message = OutboxRow { seq: tx.next_serial(), ..message.clone() };
+        if let Some(stale) = advance(tx, &message, message.rev)? {
+            return Ok(Saved::Stale(stale));
+        }
+    }
+    record_all(tx, &changes.audit, None)?;
+    Ok(Saved::Done)
+}
+
+/// Writes a row whose revision follows the stored one; names it when it does not.
+fn advance<T: Table>(tx: &mut Tx<'_>, row: &T, rev: u64) -> Result<Option<RowName>, StoreError> {
+    let place = row.place();
+    let old = tx.load::<T>(&place.id)?;
+    let stored = old.as_ref().map_or(0, |old| old.place().rev);
+    if stored + 1 != rev {
+        return Ok(Some(RowName { kind: place.kind as u8, id: place.id }));
+    }
+    tx.put(old.as_ref(), row)?;
+    Ok(None)
+}
+
+fn duplicate(tx: &Tx<'_>, account: &AccountRow) -> Result<Option<AccountId>, StoreError> {
+    for (sql, index) in [
+        ("SELECT id FROM account WHERE ix_login = ?1 AND id <> ?2", account.ix_login),
+        ("SELECT id FROM account WHERE ix_manager = ?1 AND id <> ?2", account.ix_manager),
+    ] {
+        let Some(index) = index else { continue };
+        let other = one::<[u8; 16]>(tx.conn, sql, params![index.as_slice(), account.id.as_bytes().as_slice()])
+            .map_err(|e| database("looking for a duplicate", &e))?;
+        if let Some(other) = other {
+            return Ok(Some(AccountId::from_bytes(other)));
+        }
+    }
+    Ok(None)
+}
+
+fn live(tx: &mut Tx<'_>, hold: &Hold, now: BootStamp) -> Result<Option<LeaseRow>, StoreError> {
+    let lease = tx.load::<LeaseRow>(&hold.resource)?;
+    Ok(lease.filter(|lease| lease.is_live(hold.token, hold.holder, now)))
+}
+
+fn next_token(tx: &Tx<'_>, old: Option<&LeaseRow>) -> Token {
+    Token { incarnation: tx.binder.incarnation(), n: old.map_or(1, |old| old.token.n + 1) }
+}
+
+fn record_all(tx: &mut Tx<'_>, audit: &[NewAudit], token: Option<Token>) -> Result<(), StoreError> {
+    audit.iter().try_for_each(|entry| tx.record(entry, token))
+}
+
+fn kept(saved: Saved) -> (Saved, Keep) {
+    let keep = if saved == Saved::Done { Keep::Yes } else { Keep::No };
+    (saved, keep)
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
+}
+
