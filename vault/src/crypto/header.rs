@@ -1,0 +1,143 @@
+//! The sealed header: one per group commit, the root of everything that the vault holds. Knows no table and no file.
+
+use minicbor::{Decode, Encode};
+use ring::digest;
+use thiserror::Error;
+
+use super::{
+    cbor,
+    keyring::Keyring,
+    place::{Kind, Place},
+    seal::{FORMAT_VERSION, OpenError, SealError, Sealed},
+};
+use crate::model::VaultId;
+
+/// Most writers whose audit chains are open at once: the processes on one vault, with room.
+pub const AUDIT_HEADS_MAX: usize = 64;
+
+/// What the whole vault is held together by.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Header {
+    /// Which header this is: one more at every group commit.
+    #[n(1)]
+    pub counter: u64,
+    /// The root of the digest over all rows.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub digest_top: [u8; 32],
+    /// Which list of key slots is valid: one more at every change.
+    #[n(3)]
+    pub slots_generation: u64,
+    /// The MAC of that list.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub slots_mac: [u8; 32],
+    /// The version of the tables.
+    #[n(5)]
+    pub schema_version: u32,
+    /// The lowest sealed format that may still occur.
+    #[n(6)]
+    pub format_floor: u8,
+    /// Which life of the vault this is: one more at every restored backup.
+    #[n(7)]
+    pub incarnation: u32,
+    /// The current data epoch.
+    #[n(8)]
+    pub data_epoch: u32,
+    /// Where each writer's audit chain ends; at most [`AUDIT_HEADS_MAX`].
+    #[n(9)]
+    pub audit: Vec<AuditHead>,
+    /// When the vault was made, in Unix milliseconds.
+    #[n(10)]
+    pub created_ms: i64,
+}
+
+/// Where one writer's audit chain ends.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct AuditHead {
+    /// Which writer.
+    #[n(1)]
+    pub writer: u64,
+    /// How many links its chain has.
+    #[n(2)]
+    pub links: u64,
+    /// The number of its last entry.
+    #[n(3)]
+    pub last_seq: u64,
+    /// Its last link.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub link: [u8; 32],
+}
+
+/// Why a header was not opened.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// It is not a header of this vault with this counter.
+    #[error("the header {counter} does not open: {source}")]
+    Open {
+        /// The counter asked for.
+        counter: u64,
+        /// Why the blob does not open.
+        source: OpenError,
+    },
+    /// Authentic, but not what this program writes.
+    #[error("the header {counter} is malformed")]
+    Malformed {
+        /// The counter asked for.
+        counter: u64,
+    },
+    /// Written by a newer program, which has left this one's format behind.
+    #[error("the header {counter} asks for format {format_floor} or newer")]
+    Newer {
+        /// The counter asked for.
+        counter: u64,
+        /// The lowest format that may occur.
+        format_floor: u8,
+    },
+}
+
+impl Header {
+    /// Seals the header for its counter.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`] with more than [`AUDIT_HEADS_MAX`] audit heads; [`SealError::NoRandomness`].
+    pub fn seal(&self, keyring: &Keyring) -> Result<Sealed, SealError> {
+        let plain = cbor::to_bytes(self);
+        if self.audit.len() > AUDIT_HEADS_MAX {
+            return Err(SealError::TooLong { bytes: plain.len() });
+        }
+        keyring.seal(place(keyring.vault(), self.counter), &plain)
+    }
+
+    /// Opens the header of this vault with this counter.
+    ///
+    /// # Errors
+    /// [`HeaderError::Open`] where it is another vault's, another counter's, or changed; [`HeaderError::Malformed`] and
+    /// [`HeaderError::Newer`] for authentic headers that this program cannot read.
+    pub fn open(keyring: &Keyring, counter: u64, sealed: &[u8]) -> Result<Self, HeaderError> {
+        let plain = keyring
+            .open(place(keyring.vault(), counter), sealed)
+            .map_err(|source| HeaderError::Open { counter, source })?;
+        let header: Self = cbor::from_bytes(&plain).ok_or(HeaderError::Malformed { counter })?;
+        if header.format_floor > FORMAT_VERSION {
+            return Err(HeaderError::Newer { counter, format_floor: header.format_floor });
+        }
+        if header.counter != counter || header.audit.len() > AUDIT_HEADS_MAX {
+            return Err(HeaderError::Malformed { counter });
+        }
+        Ok(header)
+    }
+
+    /// What an anchor remembers of a sealed header: its SHA-256.
+    #[must_use]
+    pub fn hash(sealed: &[u8]) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, sealed).as_ref());
+        hash
+    }
+}
+
+fn place(vault: VaultId, counter: u64) -> Place {
+    Place { kind: Kind::Header, id: *vault.as_bytes(), rev: counter }
+}

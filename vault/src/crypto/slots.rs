@@ -1,0 +1,405 @@
+//! Key slots: the ways to unlock a root key, each an age file. Knows no table, prompt, file or keyring of the system.
+//!
+//! Every slot has an X25519 identity, and the root key is wrapped to its public key, so that a new root key needs nobody's
+//! passphrase. Where that identity lives is the slot's kind. The slot list is kept in clear and authenticated by
+//! [`Keyring::slots_mac`], since whoever knows a recipient can wrap something to it.
+
+use std::{fmt, io::Read, str::FromStr};
+
+use age::{
+    secrecy::{ExposeSecret, SecretString},
+    x25519,
+};
+use minicbor::{Decode, Encode};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::{
+    cbor,
+    cost::ScryptCost,
+    keyring::{Keyring, ROOT_PAYLOAD_BYTES, RootKey},
+};
+use crate::model::{IdError, Secret, SlotId, VaultId};
+
+/// Longest label of a slot, in bytes: a line of a table.
+pub const SLOT_LABEL_MAX_BYTES: usize = 256;
+/// Longest recipient, in bytes: X25519 has 62; post-quantum ones stay below 2 KiB.
+pub const SLOT_RECIPIENT_MAX_BYTES: usize = 4 * 1024;
+/// Longest age file within a slot, in bytes: ours stay below 600; plugins and post-quantum stanzas need a few KiB.
+pub const SLOT_AGE_FILE_MAX_BYTES: usize = 8 * 1024;
+/// Longest encoded slot, in bytes: all of the above and the map's own bytes.
+pub const SLOT_MAX_BYTES: usize = SLOT_LABEL_MAX_BYTES + SLOT_RECIPIENT_MAX_BYTES + 2 * SLOT_AGE_FILE_MAX_BYTES + 128;
+
+/// Where a slot's identity lives. Numbers above these belong to later programs: kept, listed, not unlocked.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotKind {
+    /// In the slot itself, encrypted by a passphrase.
+    Passphrase = 1,
+    /// In a file of its holder.
+    Identity = 2,
+    /// In a systemd credential.
+    SystemdCredential = 3,
+    /// On paper, for the day when nothing else is left.
+    Recovery = 4,
+}
+
+impl SlotKind {
+    /// The kind of this number, where this program knows it.
+    #[must_use]
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Passphrase,
+            2 => Self::Identity,
+            3 => Self::SystemdCredential,
+            4 => Self::Recovery,
+            _ => return None,
+        })
+    }
+}
+
+/// One way to unlock the vault, as it is stored: in clear, its secrets encrypted by age.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SlotRecord {
+    /// Which slot.
+    #[cbor(n(1), encode_with = "encode_id", decode_with = "decode_id")]
+    pub id: SlotId,
+    /// The number of its [`SlotKind`], or of one that this program does not know.
+    #[n(2)]
+    pub kind: u8,
+    /// What its holder calls it; at most [`SLOT_LABEL_MAX_BYTES`].
+    #[n(3)]
+    pub label: String,
+    /// When it was made, in Unix milliseconds.
+    #[n(4)]
+    pub created_ms: i64,
+    /// The public key that the root key is wrapped to, as age writes it: `age1…`.
+    #[n(5)]
+    pub recipient: String,
+    /// For a passphrase: the age file (scrypt) that holds the identity. Else empty.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub protected_identity: Vec<u8>,
+    /// The age file that holds vault id, root epoch and root key.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub wrapped_root: Vec<u8>,
+}
+
+impl fmt::Debug for SlotRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlotRecord").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// A public key that the root key can be wrapped to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SlotRecipient(x25519::Recipient);
+
+/// How a slot is unlocked.
+#[derive(Debug)]
+pub enum Unlock<'a> {
+    /// By its passphrase: the UTF-8 bytes as they were entered.
+    Passphrase(&'a Secret),
+    /// By an age identity file: comments, and lines of `AGE-SECRET-KEY-1…`.
+    Identity(&'a Secret),
+}
+
+/// Why a slot was not made, read or unlocked. Of a failed unlock the text says only that it failed.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlotError {
+    /// The passphrase, the identity, the vault or the slot is not the right one, or the slot was changed.
+    #[error("cannot be unlocked")]
+    CannotUnlock,
+    /// The slot asks for less work than the floor or more than the ceiling; none was done.
+    #[error("cannot be unlocked")]
+    WorkFactor {
+        /// log2 of N.
+        log2_n: u8,
+    },
+    /// A slot has no passphrase.
+    #[error("the passphrase is empty")]
+    EmptyPassphrase,
+    /// Not an X25519 public key or identity of age.
+    #[error("not an X25519 recipient or identity of age")]
+    Recipient,
+    /// A passphrase slot makes its own identity; the other kinds are given one.
+    #[error("a passphrase slot is not made from an identity")]
+    Kind,
+    /// A part of a slot is longer than it may be.
+    #[error("a slot's part of {bytes} bytes is longer than {max}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// What is allowed.
+        max: usize,
+    },
+    /// The bytes are not what a slot is encoded as.
+    #[error("the slot is malformed")]
+    Malformed,
+    /// The operating system gave no randomness.
+    #[error("the operating system's random source failed")]
+    NoRandomness,
+    /// age refused to encrypt; nothing that a slot asks of it makes it do so.
+    #[error("age refused to encrypt")]
+    Encrypt,
+}
+
+impl SlotRecord {
+    /// A slot that a passphrase unlocks, with a fresh identity that is encrypted by it.
+    ///
+    /// # Errors
+    /// [`SlotError::EmptyPassphrase`], [`SlotError::TooLong`] for the label, [`SlotError::NoRandomness`].
+    pub fn with_passphrase(
+        keyring: &Keyring,
+        label: &str,
+        created_ms: i64,
+        passphrase: &Secret,
+        cost: ScryptCost,
+    ) -> Result<Self, SlotError> {
+        if passphrase.is_empty() {
+            return Err(SlotError::EmptyPassphrase);
+        }
+        let identity = x25519::Identity::generate();
+        let recipient = SlotRecipient(identity.to_public());
+        let mut lock = age::scrypt::Recipient::new(secret_string(passphrase));
+        lock.set_work_factor(cost.log2_n());
+        // EXPOSE: the identity is encrypted by the passphrase here, and nowhere else.
+        let protected = age::encrypt(&lock, identity.to_string().expose_secret().as_bytes());
+        let mut record = Self::new(SlotKind::Passphrase, keyring, label, created_ms, &recipient)?;
+        record.protected_identity = protected.map_err(|_| SlotError::Encrypt)?;
+        Ok(record)
+    }
+
+    /// A slot whose identity its holder keeps; only the public key is needed.
+    ///
+    /// # Errors
+    /// [`SlotError::Kind`] for a passphrase slot, [`SlotError::TooLong`] for the label, [`SlotError::NoRandomness`].
+    pub fn with_identity(
+        kind: SlotKind,
+        keyring: &Keyring,
+        label: &str,
+        created_ms: i64,
+        recipient: &SlotRecipient,
+    ) -> Result<Self, SlotError> {
+        if kind == SlotKind::Passphrase {
+            return Err(SlotError::Kind);
+        }
+        Self::new(kind, keyring, label, created_ms, recipient)
+    }
+
+    /// The same slot with this keyring's root key in it. The slot list has to be authenticated before.
+    ///
+    /// # Errors
+    /// [`SlotError::Recipient`] for a slot of a later program, whose recipient this one does not know.
+    pub fn rewrapped(&self, keyring: &Keyring) -> Result<Self, SlotError> {
+        let wrapped_root = keyring.wrap_root(&self.recipient.parse()?)?;
+        Ok(Self { wrapped_root, ..self.clone() })
+    }
+
+    /// Unwraps the root key of `vault`.
+    ///
+    /// Whoever knows the slot's recipient can have wrapped a key of theirs: compare [`RootKey::commitment`].
+    ///
+    /// # Errors
+    /// [`SlotError::WorkFactor`] where the slot asks for less or more work than is allowed, before any is done; for
+    /// everything else [`SlotError::CannotUnlock`].
+    pub fn unlock(&self, vault: VaultId, how: &Unlock<'_>) -> Result<RootKey, SlotError> {
+        let identity = match (SlotKind::from_u8(self.kind), how) {
+            (Some(SlotKind::Passphrase), Unlock::Passphrase(passphrase)) => self.open_identity(passphrase)?,
+            (Some(SlotKind::Identity | SlotKind::SystemdCredential | SlotKind::Recovery), Unlock::Identity(text)) => {
+                find_identity(text, &self.recipient).ok_or(SlotError::CannotUnlock)?
+            }
+            _ => return Err(SlotError::CannotUnlock),
+        };
+        let payload = decrypt(&identity, &self.wrapped_root, ROOT_PAYLOAD_BYTES).ok_or(SlotError::CannotUnlock)?;
+        RootKey::from_payload(vault, &payload).ok_or(SlotError::CannotUnlock)
+    }
+
+    /// The canonical encoding, which is stored and which [`Keyring::slots_mac`] covers.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        cbor::to_bytes(self)
+    }
+
+    /// The slot of these stored bytes.
+    ///
+    /// # Errors
+    /// [`SlotError::TooLong`] where they or a part of them are longer than allowed; [`SlotError::Malformed`] where they
+    /// are not the canonical encoding of a slot.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SlotError> {
+        at_most(bytes.len(), SLOT_MAX_BYTES)?;
+        let record: Self = cbor::from_bytes(bytes).ok_or(SlotError::Malformed)?;
+        at_most(record.label.len(), SLOT_LABEL_MAX_BYTES)?;
+        at_most(record.recipient.len(), SLOT_RECIPIENT_MAX_BYTES)?;
+        at_most(record.protected_identity.len(), SLOT_AGE_FILE_MAX_BYTES)?;
+        at_most(record.wrapped_root.len(), SLOT_AGE_FILE_MAX_BYTES)?;
+        Ok(record)
+    }
+
+    fn new(
+        kind: SlotKind,
+        keyring: &Keyring,
+        label: &str,
+        created_ms: i64,
+        recipient: &SlotRecipient,
+    ) -> Result<Self, SlotError> {
+        at_most(label.len(), SLOT_LABEL_MAX_BYTES)?;
+        Ok(Self {
+            id: SlotId::generate().map_err(|_: IdError| SlotError::NoRandomness)?,
+            kind: kind as u8,
+            label: label.to_owned(),
+            created_ms,
+            recipient: recipient.to_string(),
+            protected_identity: Vec::new(),
+            wrapped_root: keyring.wrap_root(recipient)?,
+        })
+    }
+
+    /// The identity that the passphrase protects. It has to be the one of the slot's recipient.
+    fn open_identity(&self, passphrase: &Secret) -> Result<x25519::Identity, SlotError> {
+        let log2_n = work_factor(&self.protected_identity).ok_or(SlotError::CannotUnlock)?;
+        let cost = ScryptCost::new(log2_n).ok_or(SlotError::WorkFactor { log2_n })?;
+        let mut key = age::scrypt::Identity::new(secret_string(passphrase));
+        // A second guard, should age ever read another work factor than we did.
+        key.set_max_work_factor(cost.log2_n());
+        let text = decrypt(&key, &self.protected_identity, IDENTITY_MAX_BYTES).ok_or(SlotError::CannotUnlock)?;
+        let text = std::str::from_utf8(&text).map_err(|_| SlotError::CannotUnlock)?;
+        identities(text).find(|i| i.to_public().to_string() == self.recipient).ok_or(SlotError::CannotUnlock)
+    }
+}
+
+impl Keyring {
+    /// The root key, with vault id and epoch, as an age file for `recipient`.
+    ///
+    /// age's writer keeps the 52 bytes in a buffer that it does not wipe; see the head of this module.
+    ///
+    /// # Errors
+    /// [`SlotError::Encrypt`], which no recipient of this type causes.
+    pub fn wrap_root(&self, recipient: &SlotRecipient) -> Result<Vec<u8>, SlotError> {
+        let payload = self.root().to_payload(self.vault());
+        age::encrypt(&recipient.0, payload.as_slice()).map_err(|_| SlotError::Encrypt)
+    }
+}
+
+impl SlotRecipient {
+    /// The public key of the one identity in an age identity file.
+    ///
+    /// # Errors
+    /// [`SlotError::Recipient`] where there is none, or more than one.
+    pub fn of_identity(text: &Secret) -> Result<Self, SlotError> {
+        // EXPOSE: the public key is computed from the identity.
+        let mut found = bounded(text.expose()).into_iter().flat_map(identities);
+        match (found.next(), found.next()) {
+            (Some(identity), None) => Ok(Self(identity.to_public())),
+            _ => Err(SlotError::Recipient),
+        }
+    }
+}
+
+impl FromStr for SlotRecipient {
+    type Err = SlotError;
+
+    fn from_str(text: &str) -> Result<Self, SlotError> {
+        at_most(text.len(), SLOT_RECIPIENT_MAX_BYTES)?;
+        text.parse().map(Self).map_err(|_| SlotError::Recipient)
+    }
+}
+
+impl fmt::Display for SlotRecipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for SlotRecipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotRecipient({self})")
+    }
+}
+
+/// A fresh identity for an identity file or a recovery sheet (`AGE-SECRET-KEY-1…`), and its public key (`age1…`).
+#[must_use]
+pub fn generate_identity() -> (Secret, String) {
+    let identity = x25519::Identity::generate();
+    // EXPOSE: the text moves from age's secret type into ours.
+    (Secret::copy_of(identity.to_string().expose_secret()), identity.to_public().to_string())
+}
+
+/// The work factor that a scrypt age file states in its second line (age specification, "scrypt recipient stanza");
+/// `None` where it is no such file. Reads the very bytes that age reads, before age does any work for them.
+fn work_factor(file: &[u8]) -> Option<u8> {
+    let mut lines = file.split(|byte| *byte == b'\n');
+    if lines.next()? != b"age-encryption.org/v1" {
+        return None;
+    }
+    let stanza = std::str::from_utf8(lines.next()?).ok()?.strip_prefix("-> scrypt ")?;
+    let (_, digits) = stanza.split_once(' ')?;
+    let decimal = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    decimal.then(|| digits.parse().unwrap_or(u8::MAX))
+}
+
+/// The plaintext of an age file of at most `max` bytes; `None` where it does not open or is longer.
+fn decrypt(identity: &dyn age::Identity, file: &[u8], max: usize) -> Option<Zeroizing<Vec<u8>>> {
+    if file.len() > SLOT_AGE_FILE_MAX_BYTES {
+        return None;
+    }
+    let mut reader = age::Decryptor::new_buffered(file).ok()?.decrypt(std::iter::once(identity)).ok()?;
+    // One byte more than allowed tells a longer plaintext apart; a fixed buffer leaves no copies by growing.
+    let mut buffer = Zeroizing::new(vec![0; max + 1]);
+    let mut filled = 0;
+    while filled <= max {
+        match reader.read(&mut buffer[filled..]).ok()? {
+            // Only here has age seen the file's authenticated end.
+            0 => {
+                buffer.truncate(filled);
+                return Some(buffer);
+            }
+            read => filled += read,
+        }
+    }
+    None
+}
+
+/// The identity of `recipient` in an identity file.
+fn find_identity(text: &Secret, recipient: &str) -> Option<x25519::Identity> {
+    // EXPOSE: the identity is parsed out of its file.
+    identities(bounded(text.expose())?).find(|identity| identity.to_public().to_string() == recipient)
+}
+
+/// The X25519 identities of an identity file's lines; other lines are passed over.
+fn identities(text: &str) -> impl Iterator<Item = x25519::Identity> {
+    text.lines().take(IDENTITY_LINES_MAX).filter_map(|line| line.trim().parse().ok())
+}
+
+/// The text, unless it is longer than an identity file may be.
+fn bounded(text: &str) -> Option<&str> {
+    (text.len() <= IDENTITY_MAX_BYTES).then_some(text)
+}
+
+fn secret_string(secret: &Secret) -> SecretString {
+    // EXPOSE: age takes a passphrase in its own wiping type.
+    SecretString::from(secret.expose().to_owned())
+}
+
+fn at_most(bytes: usize, max: usize) -> Result<(), SlotError> {
+    if bytes > max { Err(SlotError::TooLong { bytes, max }) } else { Ok(()) }
+}
+
+fn encode_id<C, W: minicbor::encode::Write>(
+    id: &SlotId,
+    encoder: &mut minicbor::Encoder<W>,
+    _: &mut C,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    encoder.bytes(id.as_bytes())?.ok()
+}
+
+fn decode_id<C>(decoder: &mut minicbor::Decoder<'_>, _: &mut C) -> Result<SlotId, minicbor::decode::Error> {
+    let bytes = decoder.bytes()?.try_into();
+    bytes.map(SlotId::from_bytes).map_err(|_| minicbor::decode::Error::message("a slot id has 16 bytes"))
+}
+
+/// Longest identity file, in bytes: a key, its public key, and comments.
+const IDENTITY_MAX_BYTES: usize = 16 * 1024;
+/// Most lines of one that are looked at: each costs a scalar multiplication.
+const IDENTITY_LINES_MAX: usize = 64;
