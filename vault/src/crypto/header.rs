@@ -49,6 +49,9 @@ pub struct Header {
     /// When the vault was made, in Unix milliseconds.
     #[n(10)]
     pub created_ms: i64,
+    /// The digest of the header log: the sum over the headers since the anchored one, this one excluded.
+    #[cbor(n(11), with = "minicbor::bytes")]
+    pub log_sum: [u8; 32],
 }
 
 /// Where one writer's audit chain ends.

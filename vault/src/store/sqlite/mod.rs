@@ -48,7 +48,7 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     writer: Arc<writer::Writer>,
     readers: Arc<reader::Readers>,
-    checkpoints: checkpoint::Checkpoints,
+    checkpoints: Arc<checkpoint::Checkpoints>,
 }
 
 impl SqliteFile {
@@ -111,6 +111,30 @@ impl SqliteFile {
         self.vault
     }
 
+    /// The newest header, sealed, and the counter that it claims.
+    ///
+    /// # Errors
+    /// [`Tampering::Header`] when there is none; [`StoreError::Database`] when it cannot be read.
+    pub fn header(&self) -> Result<(u64, Vec<u8>), StoreError> {
+        self.conn
+            .query_row("SELECT counter, sealed FROM header WHERE one = 1", [], |row| {
+                Ok((tables::uint(row, 0)?, row.get(1)?))
+            })
+            .map_err(|e| match e {
+                rusqlite::Error::QueryReturnedNoRows => StoreError::tampered(Tampering::Header, None),
+                e => database("reading the header", &e),
+            })
+    }
+
+    /// The newest commit, not authenticated yet.
+    ///
+    /// # Errors
+    /// As [`SqliteFile::header`].
+    pub fn head(&self) -> Result<Head, StoreError> {
+        let (counter, sealed) = self.header()?;
+        Ok(Head { counter, hash: Header::hash(&sealed) })
+    }
+
     /// Slots and data keys, as the file says.
     #[must_use]
     pub fn key_material(&self) -> &KeyMaterial {
@@ -138,7 +162,7 @@ impl SqliteFile {
         let readers =
             Arc::new(reader::Readers::new(self.path.clone(), Arc::clone(&binder), Arc::clone(&verified)));
         let desk = writer::Desk {
-            turns: turn::Turns::open(&self.path)?,
+            turns: Arc::new(turn::Turns::open(&self.path)?),
             floor: known.head,
             known: Some(known),
             path: self.path.clone(),
@@ -147,7 +171,7 @@ impl SqliteFile {
             verified,
         };
         let writer = Arc::new(writer::Writer::start(desk)?);
-        let checkpoints = checkpoint::Checkpoints::start(self.path, writer.watch())?;
+        let checkpoints = Arc::new(checkpoint::Checkpoints::start(self.path, writer.watch())?);
         Ok(SqliteStore { clock, writer, readers, checkpoints })
     }
 
@@ -277,8 +301,9 @@ impl Store for SqliteStore {
 
     async fn close(&self) -> Result<Head, StoreError> {
         let (writer, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
-        self.checkpoints.stop();
+        let checkpoints = Arc::clone(&self.checkpoints);
         tokio::task::spawn_blocking(move || {
+            checkpoints.stop();
             writer.close();
             readers.close();
             writer.head()

@@ -78,7 +78,7 @@ impl Known {
             one(conn, "SELECT hashes FROM digest_top WHERE one = 1", []).map_err(db)?.ok_or_else(bad)?;
         let top = Top::from_bytes(&hashes).ok_or_else(bad)?;
         let root = binder.digest_root(header.data_epoch, top.as_bytes()).map_err(|_| bad())?;
-        if !same_mac(&root, &header.digest_root) {
+        if !same_mac(&root, &header.digest_top) {
             return Err(StoreError::tampered(Tampering::Digest, None));
         }
         let head = Head { counter, hash: Header::hash(&sealed) };
@@ -102,7 +102,7 @@ impl Known {
         match self.groups.entry(no) {
             Entry::Occupied(group) => Ok(group.into_mut()),
             Entry::Vacant(place) => {
-                let sums: Option<Vec<u8>> = one(conn, "SELECT sums FROM digest_group WHERE no = ?1", [no])
+                let sums: Option<Vec<u8>> = one(conn, "SELECT sums FROM digest_group WHERE no = ?1", [no as i64])
                     .map_err(|e| database("reading the digest", &e))?;
                 let group = sums.map_or_else(|| Some(Group::empty()), |sums| Group::from_bytes(&sums));
                 match group {
@@ -274,7 +274,7 @@ impl<'a> Tx<'a> {
             self.known.top.set(no, hash);
             self.conn
                 .prepare_cached("INSERT OR REPLACE INTO digest_group VALUES (?1, ?2)")
-                .and_then(|mut put| put.execute(params![no, bytes]))
+                .and_then(|mut put| put.execute(params![no as i64, bytes]))
                 .map_err(db)?;
         }
         self.conn
@@ -286,7 +286,7 @@ impl<'a> Tx<'a> {
         let header = &mut self.known.header;
         header.counter = self.known.head.counter + 1;
         header.data_epoch = epoch;
-        header.digest_root = self.binder.digest_root(epoch, self.known.top.as_bytes()).map_err(refused)?;
+        header.digest_top = self.binder.digest_root(epoch, self.known.top.as_bytes()).map_err(refused)?;
         let sealed = self.binder.seal_header(header).map_err(refused)?;
         self.conn
             .prepare_cached("INSERT OR REPLACE INTO header VALUES (1, ?1, ?2)")

@@ -9,7 +9,7 @@ use crate::{
     crypto::Sealed,
     model::{AccountId, BootStamp},
     store::{
-        AccountRow, BoundRow, Changes, Claim, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow,
+        AccountRow, Changes, Claim, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow,
         Renewed, Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Taken, Token, TotpRow,
         claim,
         sqlite::{
@@ -177,7 +177,7 @@ pub(super) fn install_keys(tx: &mut Tx<'_>, keys: &KeyMaterial, audit: &[NewAudi
 pub(super) fn write_keys(conn: &rusqlite::Connection, keys: &KeyMaterial) -> rusqlite::Result<()> {
     conn.execute_batch("DELETE FROM key_slot; DELETE FROM data_key; DELETE FROM key_meta")?;
     for (no, slot) in keys.slots.iter().enumerate() {
-        conn.execute("INSERT INTO key_slot VALUES (?1, ?2)", params![no, slot])?;
+        conn.execute("INSERT INTO key_slot VALUES (?1, ?2)", params![no as i64, slot])?;
     }
     for (epoch, sealed) in &keys.data_keys {
         conn.execute("INSERT INTO data_key VALUES (?1, ?2)", params![epoch, sealed.as_bytes()])?;

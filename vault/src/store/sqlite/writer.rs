@@ -37,7 +37,7 @@ pub(super) struct Writer {
 pub(super) struct Desk {
     pub(super) path: PathBuf,
     pub(super) conn: Connection,
-    pub(super) turns: Turns,
+    pub(super) turns: Arc<Turns>,
     pub(super) binder: Arc<dyn Binder>,
     pub(super) verified: Arc<Verified>,
     /// What the newest header says; none after a failure, until the file has been read again.
@@ -186,7 +186,8 @@ fn group(
     answers: &mut Vec<Answer>,
     anchored: u64,
 ) -> Result<Head, StoreError> {
-    let _turn = desk.turns.take()?;
+    let turns = Arc::clone(&desk.turns);
+    let _turn = turns.take()?;
     // What arrived while this process waited for its turn joins the group.
     while batch.len() < BATCH {
         match jobs.try_recv() {

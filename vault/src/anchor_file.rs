@@ -1,0 +1,218 @@
+//! The anchor on disk: outside the vault's folder, preallocated, two slots written in turn.
+//!
+//! It says which commit the vault had reached, so that yesterday's file is not taken for today's. A keeper advances it
+//! at once when idle, at least once a second under load, and at close; what was committed since is the stated window.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::{
+    crypto::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError, Keyring},
+    model::VaultId,
+    store::{Head, StoreError, sqlite::check_private},
+};
+
+/// Why the anchor cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AnchorFileError {
+    /// There is none for this vault.
+    #[error(
+        "the anchor of this vault is missing ({}): whether the vault was rolled back cannot be told; if you know why it \
+         is gone (a new machine, a restored home), check and accept the vault with `latchkey anchor adopt`",
+        .path.display()
+    )]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// It is there and cannot be read as one.
+    #[error("the anchor is damaged ({source}); after a look at how that came, `latchkey anchor adopt` makes a new one")]
+    Damaged {
+        /// What is wrong with it.
+        source: AnchorError,
+    },
+    /// It belongs to another vault.
+    #[error("the anchor belongs to another vault")]
+    Foreign,
+    /// It or its folder is open to others.
+    #[error(transparent)]
+    Unsafe(StoreError),
+    /// It cannot be read or written.
+    #[error("the anchor cannot be {during}: {source}")]
+    Io {
+        /// What was being done.
+        during: &'static str,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+}
+
+/// The anchor file of one vault.
+#[derive(Clone, Debug)]
+pub(crate) struct AnchorFile {
+    path: PathBuf,
+}
+
+/// Keeps the anchor at the newest commit.
+pub(crate) struct Keeper {
+    file: AnchorFile,
+    keys: Arc<Keyring>,
+    head: watch::Receiver<Head>,
+    running: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
+}
+
+impl AnchorFile {
+    /// The file for `vault` in the folder of anchors.
+    pub(crate) fn of(folder: &Path, vault: VaultId) -> Self {
+        Self { path: folder.join(format!("{vault}.anchor")) }
+    }
+
+    /// Reads and checks everything that can be checked without keys. The MAC is returned for the check with them.
+    pub(crate) fn read(&self, vault: VaultId) -> Result<(Anchor, [u8; 32]), AnchorFileError> {
+        if let Some(folder) = self.path.parent()
+            && folder.exists()
+        {
+            check_private(folder, "folder of anchors", true).map_err(AnchorFileError::Unsafe)?;
+        }
+        if !fs::symlink_metadata(&self.path).is_ok_and(|meta| !meta.is_symlink()) {
+            return Err(AnchorFileError::Missing { path: self.path.clone() });
+        }
+        check_private(&self.path, "anchor", false).map_err(AnchorFileError::Unsafe)?;
+        let file = File::open(&self.path).map_err(|source| AnchorFileError::Io { during: "opened", source })?;
+        let (_, anchor, mac) = decode(&file)?;
+        if anchor.vault != vault {
+            return Err(AnchorFileError::Foreign);
+        }
+        Ok((anchor, mac))
+    }
+
+    /// Makes the file (mode 0600, its folder 0700), or replaces it: the first anchor of a vault, or an adopted one.
+    pub(crate) fn write_first(&self, keys: &Keyring, head: Head) -> Result<(), AnchorFileError> {
+        let io = |during| move |source| AnchorFileError::Io { during, source };
+        if let Some(folder) = self.path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("given a folder"))?;
+            check_private(folder, "folder of anchors", true).map_err(AnchorFileError::Unsafe)?;
+        }
+        let making = self.path.with_extension("new");
+        let _ = fs::remove_file(&making);
+        let file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&making)
+            .map_err(io("created"))?;
+        let mut bytes = [0; ANCHOR_FILE_BYTES];
+        bytes[..ANCHOR_SLOT_BYTES].copy_from_slice(&anchor(keys, head, 1).encode_slot(keys));
+        file.write_all_at(&bytes, 0).and_then(|()| file.sync_all()).map_err(io("written"))?;
+        fs::rename(&making, &self.path).map_err(io("named"))?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("synced"))
+    }
+
+    /// Moves the anchor forward to `head`, never back. Processes that share the vault take turns by a lock on the file.
+    pub(crate) fn advance(&self, keys: &Keyring, head: Head) -> Result<(), AnchorFileError> {
+        let io = |during| move |source| AnchorFileError::Io { during, source };
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&self.path)
+            .map_err(io("opened"))?;
+        file.lock().map_err(io("locked"))?;
+        let (index, now, mac) = decode(&file)?;
+        now.check_mac(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        if now.counter >= head.counter {
+            return Ok(());
+        }
+        let slot = anchor(keys, head, now.sequence + 1).encode_slot(keys);
+        // The other slot keeps the older anchor whole should this write be torn.
+        let at = ANCHOR_SLOT_BYTES as u64 * (1 - index as u64);
+        file.write_all_at(&slot, at).and_then(|()| file.sync_data()).map_err(io("written"))
+    }
+}
+
+impl Keeper {
+    /// Starts the thread that follows `head`; `reached` is told which commit the anchor holds.
+    pub(crate) fn start(
+        file: AnchorFile,
+        keys: Arc<Keyring>,
+        head: watch::Receiver<Head>,
+        reached: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = sync_channel(1);
+        let thread = {
+            let (file, keys, mut head) = (file.clone(), Arc::clone(&keys), head.clone());
+            std::thread::Builder::new().name("vault-anchor".into()).spawn(move || {
+                let mut last = Instant::now();
+                let mut owed = false;
+                while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    let moving = head.has_changed().unwrap_or(false);
+                    let now = *head.borrow_and_update();
+                    owed |= moving;
+                    // Under load once in a while, else as soon as nothing moves.
+                    if owed && (!moving || last.elapsed() >= AT_LEAST_EVERY) {
+                        match file.advance(&keys, now) {
+                            Ok(()) => {
+                                reached(now.counter);
+                                owed = false;
+                            }
+                            Err(error) => tracing::error!(%error, "the anchor could not be advanced; trying again"),
+                        }
+                        last = Instant::now();
+                    }
+                }
+            })?
+        };
+        Ok(Self { file, keys, head, running: Mutex::new(Some((stop, thread))) })
+    }
+
+    /// Ends the thread and moves the anchor to the last commit. Blocking.
+    pub(crate) fn close(&self) -> Result<(), AnchorFileError> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, thread)) = running {
+            drop(stop);
+            if thread.join().is_err() {
+                tracing::error!("the anchor's keeper had panicked");
+            }
+        }
+        let head = *self.head.borrow();
+        self.file.advance(&self.keys, head)
+    }
+}
+
+fn anchor(keys: &Keyring, head: Head, sequence: u64) -> Anchor {
+    Anchor {
+        vault: keys.vault(),
+        sequence,
+        commitment: keys.commitment(),
+        counter: head.counter,
+        header_hash: head.hash,
+    }
+}
+
+fn decode(file: &File) -> Result<(usize, Anchor, [u8; 32]), AnchorFileError> {
+    let mut bytes = Vec::with_capacity(ANCHOR_FILE_BYTES + 1);
+    file.take(ANCHOR_FILE_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| AnchorFileError::Io { during: "read", source })?;
+    Anchor::decode(&bytes).map_err(|source| AnchorFileError::Damaged { source })
+}
+
+/// How often the keeper looks; an idle vault's anchor is at most two looks behind.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The window under load: at most this much is lost to a rollback that nobody notices.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,380 @@
+//! The one place where keys and rows meet: making, unlocking and closing a vault.
+//!
+//! What is done in an open vault lives beside this: accounts, checkout, refresh, outbox, audit. No site and no manager
+//! is known here.
+
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use thiserror::Error;
+
+use crate::{
+    anchor_file::{AnchorFile, AnchorFileError, Keeper},
+    crypto::{
+        FORMAT_VERSION, Header, Keyring, Kind, OpenError, Place, RootKey, ScryptCost, SealError, SlotError, SlotKind,
+        SlotRecipient, SlotRecord, Unlock,
+    },
+    keys::KeyBinder,
+    model::{Action, Actor, Clock, IdError, Secret, VaultId},
+    refresh::LoginQueues,
+    store::{
+        Changes, Finding, Head, KeyMaterial, Progress, Store, StoreError, Tampering, same_mac,
+        sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore},
+    },
+};
+
+/// Where a vault lies.
+#[derive(Clone, Debug)]
+pub struct VaultPaths {
+    /// The vault file; its folder has mode 0700.
+    pub file: PathBuf,
+    /// The folder of anchors: another than the vault's own, so that copying the one back does not bring the other.
+    pub anchors: PathBuf,
+}
+
+/// Who opens a vault, by which clock.
+#[derive(Clone)]
+pub struct Opener {
+    /// Who stands in the audit.
+    pub actor: Actor,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A key slot to be made.
+pub enum NewSlot {
+    /// Unlocked by a passphrase, at this cost.
+    Passphrase {
+        /// What the slot is called.
+        label: String,
+        /// The passphrase.
+        passphrase: Secret,
+        /// scrypt's work factor.
+        cost: ScryptCost,
+    },
+    /// Unlocked by an age identity that somebody else keeps.
+    Identity {
+        /// What the slot is called.
+        label: String,
+        /// Identity file, systemd credential or recovery.
+        kind: SlotKind,
+        /// The public half.
+        recipient: SlotRecipient,
+    },
+}
+
+/// What a vault is unlocked with.
+pub enum UnlockWith {
+    /// The passphrase of a slot.
+    Passphrase(Secret),
+    /// The text of an age identity file.
+    Identity(Secret),
+}
+
+/// An open vault; shared behind an `Arc`, ended by [`Vault::close`].
+pub struct Vault {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) opener: Opener,
+    pub(crate) logins: LoginQueues,
+    keeper: Keeper,
+}
+
+/// Why a vault was not made. Nothing that was there before is changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// Nobody could ever open it.
+    #[error("a vault needs at least one key slot")]
+    NoSlot,
+    /// The anchor would lie with the vault.
+    #[error("the folder of anchors must not be the vault's own: a rollback would take the anchor along")]
+    AnchorBesideVault,
+    /// A slot could not be made.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// The operating system gave no randomness.
+    #[error("the operating system's random source failed")]
+    NoRandomness,
+    /// The folder could not be made.
+    #[error("the vault's folder cannot be made: {0}")]
+    Folder(std::io::Error),
+    /// The file could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The anchor could not be written.
+    #[error(transparent)]
+    Anchor(#[from] AnchorFileError),
+}
+
+/// Why a vault was not opened. Nothing is changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum UnlockError {
+    /// Wrong passphrase or identity, or a slot that was tampered with: before the root key is authenticated nothing
+    /// more is said.
+    #[error("cannot be unlocked: wrong passphrase or identity, or the key slots were tampered with")]
+    CannotUnlock,
+    /// The anchor is missing, damaged or another vault's.
+    #[error(transparent)]
+    Anchor(#[from] AnchorFileError),
+    /// The file is no vault, or not what its header and anchor vouch for.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The full check found something; the anchor was not adopted.
+    #[error("the check found {} problem(s); the first: {}", .0.len(), .0.first().map_or("", |f| f.what.as_str()))]
+    Findings(Vec<Finding>),
+    /// There is a sound anchor that the vault is older than.
+    #[error(
+        "rollback: the anchor has seen commit {anchored}, this file ends at {found}; if that is meant (a restored \
+         backup), adopt it explicitly with --accept-rollback"
+    )]
+    RolledBack {
+        /// The anchor's counter.
+        anchored: u64,
+        /// The file's counter.
+        found: u64,
+    },
+}
+
+impl Vault {
+    /// Makes a vault: file (0600), folder (0700), anchor, key slots.
+    ///
+    /// # Errors
+    /// [`InitError`]; a vault that is there already is refused and left as it is.
+    pub async fn init(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Self, InitError> {
+        let paths = paths.clone();
+        let vault = blocking(move || make(&paths, opener, slots)).await?;
+        vault.note(Action::Init, None, "vault made").await.map_err(InitError::from)?;
+        Ok(vault)
+    }
+
+    /// Opens a vault: checks file and anchor, unlocks a slot, authenticates slots, header and digest.
+    ///
+    /// # Errors
+    /// [`UnlockError`]; nothing is changed.
+    pub async fn open(paths: &VaultPaths, opener: Opener, with: UnlockWith) -> Result<Self, UnlockError> {
+        let paths = paths.clone();
+        blocking(move || {
+            let file = SqliteFile::open(&paths.file)?;
+            let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
+            let (anchor, mac) = anchor_file.read(file.vault())?;
+            let root = unlock(&file, &with)?;
+            // Anybody can wrap a root key of their own to a public recipient: the commitment tells it from ours.
+            if !root.commitment(file.vault()).check(&anchor.commitment) {
+                return Err(UnlockError::CannotUnlock);
+            }
+            let keys = load(&file, root)?;
+            anchor.check_mac(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+            let head = Head { counter: anchor.counter, hash: anchor.header_hash };
+            Self::start(file, anchor_file, keys, opener, Some(head)).map_err(UnlockError::from)
+        })
+        .await
+    }
+
+    /// Accepts the vault as it is and makes its anchor anew: a person's decision, after a full check.
+    ///
+    /// # Errors
+    /// [`UnlockError::Findings`] when the check finds anything; [`UnlockError::RolledBack`] when a sound anchor knows a
+    /// later state and `accept_rollback` is not set. Nothing is changed then.
+    pub async fn adopt_anchor(
+        paths: &VaultPaths,
+        opener: Opener,
+        with: UnlockWith,
+        accept_rollback: bool,
+        progress: Progress,
+    ) -> Result<Self, UnlockError> {
+        let paths = paths.clone();
+        let (vault, anchor_file) = blocking(move || {
+            let file = SqliteFile::open(&paths.file)?;
+            let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
+            let present = anchor_file.read(file.vault()).ok();
+            let keys = load(&file, unlock(&file, &with)?)?;
+            let sound = present.filter(|(anchor, mac)| anchor.check_mac(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
+            let vault = Self::start(file, anchor_file.clone(), keys, opener, None)?;
+            let found = vault.store.head().counter;
+            match sound {
+                Some(anchor) if anchor.counter > found && !accept_rollback => {
+                    Err(UnlockError::RolledBack { anchored: anchor.counter, found })
+                }
+                _ => Ok((vault, anchor_file)),
+            }
+        })
+        .await?;
+        let findings = vault.store.verify(progress).await?;
+        if !findings.is_empty() {
+            return Err(UnlockError::Findings(findings));
+        }
+        let (keys, head) = (Arc::clone(&vault.keys), vault.store.head());
+        blocking(move || anchor_file.write_first(&keys, head)).await?;
+        vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?;
+        Ok(vault)
+    }
+
+    /// Finishes what was accepted, moves the anchor to the last commit and closes the file.
+    ///
+    /// # Errors
+    /// [`UnlockError::Anchor`] when the anchor could not be moved: the vault is whole, the window of a rollback is wider.
+    pub async fn close(&self) -> Result<(), UnlockError> {
+        let head = self.store.close().await?;
+        tokio::task::block_in_place(|| self.keeper.close())?;
+        tracing::debug!(counter = head.counter, "vault closed");
+        Ok(())
+    }
+
+    /// The vault's id.
+    #[must_use]
+    pub fn id(&self) -> VaultId {
+        self.keys.vault()
+    }
+
+    /// Checks everything there is: rows, digest, audit chain, and that every record opens.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the check itself could not be made; what it found is the value.
+    pub async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
+        let mut findings = self.store.verify(progress).await?;
+        findings.extend(self.check_records().await?);
+        Ok(findings)
+    }
+
+    /// The key slots, as they were authenticated.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read, or are not what the header vouches for.
+    pub async fn slots(&self) -> Result<Vec<SlotRecord>, StoreError> {
+        let material = self.store.key_material().await?;
+        checked_slots(&self.keys, &material)
+    }
+
+    fn start(
+        file: SqliteFile,
+        anchor_file: AnchorFile,
+        keys: Keyring,
+        opener: Opener,
+        anchored: Option<Head>,
+    ) -> Result<Self, StoreError> {
+        let keys = Arc::new(keys);
+        let store: Arc<SqliteStore> =
+            Arc::new(file.start(Arc::new(KeyBinder(Arc::clone(&keys))), Arc::clone(&opener.clock), anchored)?);
+        let forget = Arc::clone(&store);
+        let head = store.watch();
+        let keeper = Keeper::start(anchor_file, Arc::clone(&keys), head, move |counter| forget.anchored(counter))
+            .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
+        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper })
+    }
+}
+
+fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault, InitError> {
+    if slots.is_empty() {
+        return Err(InitError::NoSlot);
+    }
+    let folder = paths.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if same_folder(folder, &paths.anchors) {
+        return Err(InitError::AnchorBesideVault);
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(InitError::Folder)?;
+    let now_ms = opener.clock.wall_ms();
+    let vault = VaultId::generate().map_err(|_: IdError| InitError::NoRandomness)?;
+    let keys = Keyring::generate(vault).map_err(|_| InitError::NoRandomness)?;
+    let slots = slots.into_iter().map(|slot| new_slot(&keys, slot, now_ms)).collect::<Result<Vec<_>, _>>()?;
+    let material = KeyMaterial {
+        generation: 1,
+        slots_mac: keys.slots_mac(1, &slots),
+        slots: slots.iter().map(SlotRecord::to_bytes).collect(),
+        data_keys: keys.sealed_data_keys().map_err(|_: SealError| InitError::NoRandomness)?,
+    };
+    let header = Header {
+        counter: 0,
+        digest_top: [0; 32],
+        slots_generation: material.generation,
+        slots_mac: material.slots_mac,
+        schema_version: SCHEMA_VERSION,
+        format_floor: FORMAT_VERSION,
+        incarnation: keys.incarnation(),
+        data_epoch: keys.epoch(),
+        audit: Vec::new(),
+        created_ms: now_ms,
+        log_sum: [0; 32],
+    };
+    let keys = Arc::new(keys);
+    let binder = KeyBinder(Arc::clone(&keys));
+    let file = SqliteFile::create(&paths.file, vault, now_ms, &binder, header, &material)?;
+    let head = file.head()?;
+    let anchor_file = AnchorFile::of(&paths.anchors, vault);
+    anchor_file.write_first(&keys, head)?;
+    drop(binder);
+    let keys = Arc::into_inner(keys).ok_or(InitError::NoRandomness)?;
+    Ok(Vault::start(file, anchor_file, keys, opener, Some(head))?)
+}
+
+fn new_slot(keys: &Keyring, slot: NewSlot, now_ms: i64) -> Result<SlotRecord, SlotError> {
+    match slot {
+        NewSlot::Passphrase { label, passphrase, cost } => {
+            SlotRecord::with_passphrase(keys, &label, now_ms, &passphrase, cost)
+        }
+        NewSlot::Identity { label, kind, recipient } => {
+            SlotRecord::with_identity(kind, keys, &label, now_ms, &recipient)
+        }
+    }
+}
+
+fn unlock(file: &SqliteFile, with: &UnlockWith) -> Result<RootKey, UnlockError> {
+    let how = match with {
+        UnlockWith::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
+        UnlockWith::Identity(text) => Unlock::Identity(text),
+    };
+    let slots = file.key_material().slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok());
+    slots.take(SLOTS_TRIED).find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
+}
+
+/// The keyring of an unlocked root key, the slot list authenticated, the incarnation taken from the sealed header.
+fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockError> {
+    let material = file.key_material();
+    let keys = Keyring::load(root, file.vault(), 1, &material.data_keys);
+    let mut keys = keys.map_err(|_: OpenError| UnlockError::CannotUnlock)?;
+    checked_slots(&keys, material)?;
+    let (counter, sealed) = file.header()?;
+    let header = Header::open(&keys, counter, &sealed);
+    let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
+    if header.data_epoch != keys.epoch() {
+        return Err(StoreError::tampered(Tampering::Header, None).into());
+    }
+    keys.set_incarnation(header.incarnation);
+    Ok(keys)
+}
+
+fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
+    let tampered = || StoreError::tampered(Tampering::Header, None);
+    let slots = material
+        .slots
+        .iter()
+        .map(|bytes| SlotRecord::from_bytes(bytes))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| tampered())?;
+    if !same_mac(&keys.slots_mac(material.generation, &slots), &material.slots_mac) {
+        return Err(tampered());
+    }
+    Ok(slots)
+}
+
+/// Runs what may take long (scrypt, syncs) beside the runtime's threads.
+pub(crate) async fn blocking<T: Send + 'static, E: Send + 'static>(
+    run: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::task::spawn_blocking(run).await {
+        Ok(result) => result,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+fn same_folder(one: &Path, other: &Path) -> bool {
+    one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Slots tried for one unlock: each passphrase slot costs a key derivation, so an attacker's list must not stall us.
+const SLOTS_TRIED: usize = 16;
