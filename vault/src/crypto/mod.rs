@@ -10,6 +10,7 @@
 //! makes harmless.
 
 mod aead;
+mod age_file;
 mod anchor;
 mod authenticate;
 mod cbor;

@@ -240,12 +240,20 @@ impl Sealer {
     }
 
     /// What a blob is bound to, as associated data and within the derivation: head, vault id, place.
-    fn context(&self, head: Head, place: Place) -> [u8; CONTEXT_BYTES] {
+    pub(super) fn context(&self, head: Head, place: Place) -> [u8; CONTEXT_BYTES] {
         let mut context = [0; CONTEXT_BYTES];
         context[..10].copy_from_slice(&head.to_bytes());
         context[10..26].copy_from_slice(self.vault.as_bytes());
         context[26..].copy_from_slice(&place.to_bytes());
         context
+    }
+
+    /// The AES key of one blob, to show what GCM alone would accept under it.
+    #[cfg(test)]
+    pub(super) fn blob_cipher(&self, head: Head, place: Place, salt: &[u8; SALT_BYTES]) -> [u8; 32] {
+        let mut key = [0; 32];
+        key.copy_from_slice(self.blob_keys(salt, &self.context(head, place)).cipher());
+        key
     }
 
     fn blob_keys(&self, salt: &[u8; SALT_BYTES], context: &[u8; CONTEXT_BYTES]) -> BlobKeys {

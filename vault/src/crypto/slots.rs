@@ -4,7 +4,7 @@
 //! passphrase. Where that identity lives is the slot's kind. The slot list is kept in clear and authenticated by
 //! [`Keyring::slots_mac`], since whoever knows a recipient can wrap something to it.
 
-use std::{fmt, io::Read, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use age::{
     secrecy::{ExposeSecret, SecretString},
@@ -12,9 +12,9 @@ use age::{
 };
 use minicbor::{Decode, Encode};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use super::{
+    age_file::{IDENTITY_MAX_BYTES, decrypt, find_identity, identities, work_factor},
     cbor,
     cost::ScryptCost,
     keyring::{Keyring, ROOT_PAYLOAD_BYTES, RootKey},
@@ -208,7 +208,8 @@ impl SlotRecord {
         let identity = match (SlotKind::from_u8(self.kind), how) {
             (Some(SlotKind::Passphrase), Unlock::Passphrase(passphrase)) => self.open_identity(passphrase)?,
             (Some(SlotKind::Identity | SlotKind::SystemdCredential | SlotKind::Recovery), Unlock::Identity(text)) => {
-                find_identity(text, &self.recipient).ok_or(SlotError::CannotUnlock)?
+                // EXPOSE: the identity is parsed out of its file.
+                find_identity(text.expose(), &self.recipient).ok_or(SlotError::CannotUnlock)?
             }
             _ => return Err(SlotError::CannotUnlock),
         };
@@ -265,7 +266,7 @@ impl SlotRecord {
         key.set_max_work_factor(cost.log2_n());
         let text = decrypt(&key, &self.protected_identity, IDENTITY_MAX_BYTES).ok_or(SlotError::CannotUnlock)?;
         let text = std::str::from_utf8(&text).map_err(|_| SlotError::CannotUnlock)?;
-        identities(text).find(|i| i.to_public().to_string() == self.recipient).ok_or(SlotError::CannotUnlock)
+        find_identity(text, &self.recipient).ok_or(SlotError::CannotUnlock)
     }
 }
 
@@ -276,6 +277,9 @@ impl Keyring {
     ///
     /// # Errors
     /// [`SlotError::Encrypt`], which no recipient of this type causes.
+    ///
+    /// # Panics
+    /// Where the operating system gives no randomness: age knows no error for that.
     pub fn wrap_root(&self, recipient: &SlotRecipient) -> Result<Vec<u8>, SlotError> {
         let payload = self.root().to_payload(self.vault());
         age::encrypt(&recipient.0, payload.as_slice()).map_err(|_| SlotError::Encrypt)
@@ -289,7 +293,7 @@ impl SlotRecipient {
     /// [`SlotError::Recipient`] where there is none, or more than one.
     pub fn of_identity(text: &Secret) -> Result<Self, SlotError> {
         // EXPOSE: the public key is computed from the identity.
-        let mut found = bounded(text.expose()).into_iter().flat_map(identities);
+        let mut found = identities(text.expose());
         match (found.next(), found.next()) {
             (Some(identity), None) => Ok(Self(identity.to_public())),
             _ => Err(SlotError::Recipient),
@@ -319,62 +323,14 @@ impl fmt::Debug for SlotRecipient {
 }
 
 /// A fresh identity for an identity file or a recovery sheet (`AGE-SECRET-KEY-1…`), and its public key (`age1…`).
+///
+/// # Panics
+/// Where the operating system gives no randomness: age knows no error for that.
 #[must_use]
 pub fn generate_identity() -> (Secret, String) {
     let identity = x25519::Identity::generate();
     // EXPOSE: the text moves from age's secret type into ours.
     (Secret::copy_of(identity.to_string().expose_secret()), identity.to_public().to_string())
-}
-
-/// The work factor that a scrypt age file states in its second line (age specification, "scrypt recipient stanza");
-/// `None` where it is no such file. Reads the very bytes that age reads, before age does any work for them.
-fn work_factor(file: &[u8]) -> Option<u8> {
-    let mut lines = file.split(|byte| *byte == b'\n');
-    if lines.next()? != b"age-encryption.org/v1" {
-        return None;
-    }
-    let stanza = std::str::from_utf8(lines.next()?).ok()?.strip_prefix("-> scrypt ")?;
-    let (_, digits) = stanza.split_once(' ')?;
-    let decimal = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
-    decimal.then(|| digits.parse().unwrap_or(u8::MAX))
-}
-
-/// The plaintext of an age file of at most `max` bytes; `None` where it does not open or is longer.
-fn decrypt(identity: &dyn age::Identity, file: &[u8], max: usize) -> Option<Zeroizing<Vec<u8>>> {
-    if file.len() > SLOT_AGE_FILE_MAX_BYTES {
-        return None;
-    }
-    let mut reader = age::Decryptor::new_buffered(file).ok()?.decrypt(std::iter::once(identity)).ok()?;
-    // One byte more than allowed tells a longer plaintext apart; a fixed buffer leaves no copies by growing.
-    let mut buffer = Zeroizing::new(vec![0; max + 1]);
-    let mut filled = 0;
-    while filled <= max {
-        match reader.read(&mut buffer[filled..]).ok()? {
-            // Only here has age seen the file's authenticated end.
-            0 => {
-                buffer.truncate(filled);
-                return Some(buffer);
-            }
-            read => filled += read,
-        }
-    }
-    None
-}
-
-/// The identity of `recipient` in an identity file.
-fn find_identity(text: &Secret, recipient: &str) -> Option<x25519::Identity> {
-    // EXPOSE: the identity is parsed out of its file.
-    identities(bounded(text.expose())?).find(|identity| identity.to_public().to_string() == recipient)
-}
-
-/// The X25519 identities of an identity file's lines; other lines are passed over.
-fn identities(text: &str) -> impl Iterator<Item = x25519::Identity> {
-    text.lines().take(IDENTITY_LINES_MAX).filter_map(|line| line.trim().parse().ok())
-}
-
-/// The text, unless it is longer than an identity file may be.
-fn bounded(text: &str) -> Option<&str> {
-    (text.len() <= IDENTITY_MAX_BYTES).then_some(text)
 }
 
 fn secret_string(secret: &Secret) -> SecretString {
@@ -398,8 +354,3 @@ fn decode_id<C>(decoder: &mut minicbor::Decoder<'_>, _: &mut C) -> Result<SlotId
     let bytes = decoder.bytes()?.try_into();
     bytes.map(SlotId::from_bytes).map_err(|_| minicbor::decode::Error::message("a slot id has 16 bytes"))
 }
-
-/// Longest identity file, in bytes: a key, its public key, and comments.
-const IDENTITY_MAX_BYTES: usize = 16 * 1024;
-/// Most lines of one that are looked at: each costs a scalar multiplication.
-const IDENTITY_LINES_MAX: usize = 64;

@@ -1,0 +1,254 @@
+//! The golden vectors of format 1: opened, and made again byte for byte, for ever.
+//!
+//! `tests/vectors/make.py` wrote them, from FORMAT.md and without this crate.
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Deserializer, de::Error};
+
+use crate::{
+    crypto::{
+        Anchor, Header, Keyring, Kind, Place, RootKey, Sealed, SlotRecord, Unlock, cbor, keyring::data_key_place,
+        seal::Head,
+    },
+    model::{Secret, VaultId},
+};
+
+/// Bytes, in hex in the file.
+struct Hex(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        HEXLOWER.decode(text.as_bytes()).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Hex {
+    #[track_caller]
+    fn array<const N: usize>(&self) -> [u8; N] {
+        self.0.as_slice().try_into().unwrap()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Vectors {
+    vault: Hex,
+    incarnation: u32,
+    root_epoch: u32,
+    root_key: Hex,
+    commitment: Hex,
+    data_keys: Vec<DataKey>,
+    records: Vec<Record>,
+    row: Row,
+    bucket_mask: BucketMask,
+    digest_root: DigestRoot,
+    audit_link: AuditLink,
+    blind_index: BlindIndex,
+    slots: Vec<Slot>,
+    slots_mac: SlotsMac,
+    header: HeaderVector,
+    anchor: AnchorVector,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DataKey {
+    epoch: u32,
+    key: Hex,
+    salt: Hex,
+    sealed: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    kind: u8,
+    id: Hex,
+    rev: u64,
+    epoch: u32,
+    salt: Hex,
+    plain_bytes: usize,
+    sealed: Option<Hex>,
+    sealed_bytes: usize,
+    sealed_sha256: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    kind: u8,
+    id: Hex,
+    rev: u64,
+    hash: Hex,
+    mac: Hex,
+    element: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BucketMask {
+    bucket: u32,
+    nonce: Hex,
+    mask: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DigestRoot {
+    groups: Hex,
+    root: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditLink {
+    previous: Hex,
+    writer: u64,
+    first: u64,
+    last: u64,
+    entries_hash: Hex,
+    link: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlindIndex {
+    label: String,
+    parts: Vec<Hex>,
+    index: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Slot {
+    cbor: Hex,
+    unlock: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlotsMac {
+    generation: u64,
+    mac: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeaderVector {
+    cbor: Hex,
+    salt: Hex,
+    sealed: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnchorVector {
+    slot: Hex,
+}
+
+fn vectors() -> (Vectors, Keyring) {
+    let vectors: Vectors = serde_json::from_str(include_str!("../../../tests/vectors/v1.json")).unwrap();
+    let keys: Vec<_> = vectors.data_keys.iter().map(|k| (k.epoch, k.key.array())).collect();
+    let root = RootKey::from_parts(vectors.root_epoch, vectors.root_key.array());
+    let keyring = Keyring::from_parts(vault(&vectors), vectors.incarnation, root, &keys);
+    (vectors, keyring)
+}
+
+fn vault(vectors: &Vectors) -> VaultId {
+    VaultId::from_bytes(vectors.vault.array())
+}
+
+fn place(kind: u8, id: &Hex, rev: u64) -> Place {
+    Place { kind: Kind::from_u8(kind).unwrap(), id: id.array(), rev }
+}
+
+#[test]
+fn the_commitment_and_the_data_keys_are_those_of_the_vectors() {
+    let (vectors, keyring) = vectors();
+    assert_eq!(keyring.commitment().as_bytes(), vectors.commitment.0.as_slice());
+    for key in &vectors.data_keys {
+        let head = Head { epoch: key.epoch, incarnation: vectors.incarnation };
+        let here = data_key_place(vault(&vectors), key.epoch);
+        let sealed = keyring.root_sealer().seal_with_salt(head, here, &key.key.0, &key.salt.array()).unwrap();
+        assert_eq!(sealed.as_bytes(), key.sealed.0);
+    }
+    let stored: Vec<_> = vectors.data_keys.iter().map(|k| (k.epoch, Sealed::from_bytes(k.sealed.0.clone()))).collect();
+    let root = RootKey::from_parts(vectors.root_epoch, vectors.root_key.array());
+    let loaded = Keyring::load(root, vault(&vectors), vectors.incarnation, &stored).unwrap();
+    let record = &vectors.records[0];
+    let sealed = &record.sealed.as_ref().unwrap().0;
+    assert!(loaded.open(place(record.kind, &record.id, record.rev), sealed).unwrap().is_empty());
+}
+
+#[test]
+fn records_are_sealed_byte_for_byte_and_open() {
+    let (vectors, keyring) = vectors();
+    for (number, record) in vectors.records.iter().enumerate() {
+        let here = place(record.kind, &record.id, record.rev);
+        let plain: Vec<u8> = (0..record.plain_bytes).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        let head = Head { epoch: record.epoch, incarnation: vectors.incarnation };
+        let sealer = &keyring.epoch_keys(record.epoch).unwrap().sealer;
+        let sealed = sealer.seal_with_salt(head, here, &plain, &record.salt.array()).unwrap().into_bytes();
+        assert_eq!(sealed.len(), record.sealed_bytes, "record {number}");
+        assert_eq!(Header::hash(&sealed), record.sealed_sha256.array::<32>(), "record {number}");
+        let stored = record.sealed.as_ref().map_or(&sealed, |hex| &hex.0);
+        assert_eq!(&sealed, stored, "record {number}");
+        assert_eq!(keyring.open(here, stored).unwrap().as_slice(), plain, "record {number}");
+    }
+}
+
+#[test]
+fn macs_elements_links_and_indexes_are_those_of_the_vectors() {
+    let (Vectors { row, bucket_mask, digest_root, audit_link, blind_index, .. }, keyring) = vectors();
+    let here = place(row.kind, &row.id, row.rev);
+    let epoch = keyring.epoch();
+    assert_eq!(keyring.row_mac(epoch, here, &row.hash.array()).unwrap(), row.mac.array());
+    assert_eq!(keyring.element(epoch, here, &row.hash.array()).unwrap().as_bytes(), &row.element.array());
+    let mask = keyring.bucket_mask(epoch, bucket_mask.bucket, &bucket_mask.nonce.array()).unwrap();
+    assert_eq!(mask.as_bytes(), &bucket_mask.mask.array());
+    assert_eq!(keyring.digest_root(epoch, &digest_root.groups.0).unwrap(), digest_root.root.array());
+    let AuditLink { previous, writer, first, last, entries_hash, link } = audit_link;
+    let linked = keyring.audit_link(epoch, &previous.array(), writer, first, last, &entries_hash.array()).unwrap();
+    assert_eq!(linked, link.array());
+    let parts: Vec<&[u8]> = blind_index.parts.iter().map(|part| part.0.as_slice()).collect();
+    assert_eq!(keyring.blind_index(epoch, &blind_index.label, &parts).unwrap(), blind_index.index.array());
+}
+
+#[test]
+fn slots_are_encoded_byte_for_byte_and_unlock() {
+    let (vectors, keyring) = vectors();
+    let mut slots = Vec::new();
+    for vector in &vectors.slots {
+        let slot = SlotRecord::from_bytes(&vector.cbor.0).unwrap();
+        assert_eq!(slot.to_bytes(), vector.cbor.0);
+        let secret = Secret::copy_of(&vector.unlock);
+        let how = if slot.kind == 1 { Unlock::Passphrase(&secret) } else { Unlock::Identity(&secret) };
+        let root = slot.unlock(vault(&vectors), &how).unwrap();
+        assert!(root.commitment(vault(&vectors)).check(&keyring.commitment()));
+        slots.push(slot);
+    }
+    assert_eq!(slots.iter().map(|slot| slot.kind).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(keyring.slots_mac(vectors.slots_mac.generation, &slots), vectors.slots_mac.mac.array());
+}
+
+#[test]
+fn header_and_anchor_are_encoded_byte_for_byte_and_read() {
+    let (vectors, keyring) = vectors();
+    let sealed = &vectors.header.sealed.0;
+    let header = Header::open(&keyring, 70_000, sealed).unwrap();
+    assert_eq!(cbor::to_bytes(&header), vectors.header.cbor.0);
+    let head = Head { epoch: keyring.epoch(), incarnation: vectors.incarnation };
+    let here = Place { kind: Kind::Header, id: vectors.vault.array(), rev: header.counter };
+    let sealer = &keyring.epoch_keys(keyring.epoch()).unwrap().sealer;
+    let again = sealer.seal_with_salt(head, here, &vectors.header.cbor.0, &vectors.header.salt.array()).unwrap();
+    assert_eq!(again.as_bytes(), sealed);
+
+    let slot = &vectors.anchor.slot.0;
+    let (index, anchor, mac) = Anchor::decode(&[slot.as_slice(), &[0; 512]].concat()).unwrap();
+    assert_eq!((index, anchor.sequence, anchor.counter), (0, 12, 70_000));
+    assert_eq!(anchor.header_hash, Header::hash(sealed));
+    assert!(anchor.commitment.check(&keyring.commitment()));
+    assert_eq!(anchor.check_mac(&keyring, &mac), Ok(()));
+    assert_eq!(anchor.encode_slot(&keyring).as_slice(), slot);
+}
