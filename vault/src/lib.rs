@@ -11,9 +11,12 @@ pub mod limits;
 pub mod login;
 pub mod manager_http;
 pub mod model;
+pub mod retry_after;
 pub mod site_http;
 pub mod sites;
 pub mod store;
+pub mod text;
+pub mod tls;
 pub mod totp;
 
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};

@@ -248,7 +248,11 @@ mod tests {
                 for (owed, kept, winner) in [(vec![field], kept_owed, winner_owed), (others(field), kept, winner)] {
                     let merged = merge(with(field, base), with(field, mine), with(field, theirs), &owed);
                     assert_eq!(text(&merged.fields, field), kept, "{case} {owed:?}");
-                    assert_eq!(merged.won, winner.map(|winner| (field, winner)).into_iter().collect::<Vec<_>>(), "{case}");
+                    assert_eq!(
+                        merged.won,
+                        winner.map(|winner| (field, winner)).into_iter().collect::<Vec<_>>(),
+                        "{case}"
+                    );
                     assert_eq!(text(&merged.base, field), next, "{case}");
                     for other in others(field) {
                         assert!(merged.fields.value(other).is_none() && merged.base.value(other).is_none(), "{case}");
