@@ -277,3 +277,108 @@ const TAIL_BYTES: usize = 2000;
 
 /// How often a log is looked at while a server starts.
 const POLL_EVERY: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn shell(sandbox: &Sandbox, script: &str) -> Command {
+        let mut command = sandbox.command("sh", "dash").unwrap();
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_missing_program_is_refused_with_its_package() {
+        assert!(find("sh", "dash").unwrap().is_absolute());
+        let missing = find("no-such-program", "the-package").unwrap_err();
+        let message = missing.to_string();
+        assert!(
+            message.contains("no-such-program") && message.contains("the-package"),
+            "{message}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_program_runs_without_rights_and_may_write_to_its_folder_only() {
+        let sandbox = Sandbox::new("test").unwrap();
+        let folder = sandbox.make_folder("inside").unwrap();
+        let id = sandbox
+            .run(
+                "sh",
+                shell(&sandbox, "echo x >inside/file; id -u"),
+                b"",
+                LIMIT,
+            )
+            .await
+            .unwrap();
+        assert_ne!(String::from_utf8(id).unwrap().trim(), "0");
+        assert!(folder.join("file").exists());
+
+        let outside = sandbox
+            .run(
+                "sh",
+                shell(&sandbox, "echo x >/etc/latchkey-sandbox-test"),
+                b"",
+                LIMIT,
+            )
+            .await;
+        assert!(
+            matches!(outside, Err(FixtureError::Failed { .. })),
+            "{outside:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_failed_program_and_a_hanging_one_are_told_apart() {
+        let sandbox = Sandbox::new("test").unwrap();
+        let failed = sandbox
+            .run(
+                "sh",
+                shell(&sandbox, "cat; echo trouble >&2; exit 3"),
+                b"given ",
+                LIMIT,
+            )
+            .await;
+        let Err(FixtureError::Failed { status, log, .. }) = failed else {
+            panic!("{failed:?}")
+        };
+        assert_eq!((status.code(), log.as_str()), (Some(3), "given trouble\n"));
+
+        let hanging = sandbox
+            .run(
+                "sh",
+                shell(&sandbox, "exec sleep 600"),
+                b"",
+                Duration::from_millis(1),
+            )
+            .await;
+        assert!(
+            matches!(hanging, Err(FixtureError::TimedOut { .. })),
+            "{hanging:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_is_ready_by_its_log_and_given_up_when_it_ends() {
+        let sandbox = Sandbox::new("test").unwrap();
+        let find = |log: &str| log.contains("listening").then_some(());
+        let mut server = sandbox
+            .serve("sh", shell(&sandbox, "echo listening; exec sleep 600"))
+            .unwrap();
+        server.ready(LIMIT, find).await.unwrap();
+
+        let mut server = sandbox
+            .serve("sh", shell(&sandbox, "echo no; exit 4"))
+            .unwrap();
+        let ended = server.ready(LIMIT, find).await;
+        let Err(FixtureError::Failed { status, log, .. }) = ended else {
+            panic!("{ended:?}")
+        };
+        assert_eq!((status.code(), log.as_str()), (Some(4), "no\n"));
+    }
+}

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use self::launch::{start_database, start_web, tool};
+use self::launch::{require_extensions, start_database, start_web, tool};
 use super::sandbox::{Sandbox, Server};
 use super::{FixtureError, install_tls_provider};
 
@@ -96,6 +96,7 @@ impl WordPress {
             });
         }
         let sandbox = Sandbox::new("wordpress")?;
+        require_extensions(&sandbox).await?;
         let www = sandbox.copy(code, "www")?;
         sandbox.write("www/wp-config.php", include_str!("wordpress/wp-config.php"))?;
         sandbox.write("tool.php", include_str!("wordpress/tool.php"))?;

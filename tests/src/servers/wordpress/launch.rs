@@ -15,6 +15,21 @@ use super::understand;
 use crate::servers::FixtureError;
 use crate::servers::sandbox::{Sandbox, Server};
 
+/// Refuses to start without the parts of PHP that Debian packs apart and that WordPress needs.
+pub(super) async fn require_extensions(sandbox: &Sandbox) -> Result<(), FixtureError> {
+    let mut command = php(sandbox)?;
+    command.arg("-m");
+    let listed = sandbox.run("php", command, b"", START_LIMIT).await?;
+    let listed = String::from_utf8_lossy(&listed);
+    match EXTENSIONS
+        .into_iter()
+        .find(|(name, _)| !listed.lines().any(|line| line == *name))
+    {
+        Some((program, package)) => Err(FixtureError::Missing { program, package }),
+        None => Ok(()),
+    }
+}
+
 /// A private MariaDB on a socket in its folder; its disk may lie, since nothing outlives the test.
 pub(super) async fn start_database(sandbox: &Sandbox) -> Result<Server, FixtureError> {
     let data = format!("--datadir={}", sandbox.make_folder("db")?.display());
@@ -92,6 +107,14 @@ pub(super) async fn tool<T: DeserializeOwned>(
         .await?;
     understand(&answer)
 }
+
+/// Extensions by the names that `php -m` prints, each with its package: the database, pictures, XML-RPC, Unicode.
+const EXTENSIONS: [(&str, &str); 4] = [
+    ("mysqli", "php-mysql"),
+    ("gd", "php-gd"),
+    ("xml", "php-xml"),
+    ("mbstring", "php-mbstring"),
+];
 
 /// How many requests are served at once: a browser's worth, so that logins can race.
 const WORKERS: &str = "4";
