@@ -1,1 +1,7 @@
-//! Skeleton.
+//! What the end-to-end, fault and attack tests share: real processes, real servers.
+//!
+//! It deliberately does not know what a test asserts, and nothing that ships depends on it.
+
+pub mod process_group;
+pub mod processes;
+pub mod servers;

@@ -1,0 +1,7 @@
+//! The end-to-end tests: real programs, real servers, one binary.
+//!
+//! What the parts promise by themselves is tested beside them, not here.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod wordpress_fixture;
