@@ -22,7 +22,7 @@ use crate::{
         AccountRow, BlindIndex, Changes, FindAccounts, Finding, Lane, NewAudit, OutboxRow, Owed, RowName, Saved,
         SessionRow, StoreError, Tampering,
     },
-    text::shown,
+    text::escape_bounded,
     totp::Totp,
 };
 
@@ -263,7 +263,7 @@ impl Vault {
             let merged = merge(record.base, record.fields, theirs, &record.owed);
             (record.fields, record.base) = (merged.fields, merged.base);
             if let Some(status) = &said.status {
-                record.manager_status = Some(shown(status, limits::NAME_MAX_BYTES));
+                record.manager_status = Some(escape_bounded(status, limits::NAME_MAX_BYTES));
             }
             let cookie_won = merged.won.contains(&(Field::Cookie, Winner::Manager));
             let mut changes = Changes::default();

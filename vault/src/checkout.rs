@@ -1,0 +1,379 @@
+//! Borrowing a session: check out, work, check in. The value in hand is the proof that the lease was granted.
+//!
+//! A checkout is not cloned and is consumed by its check-in; dropping it does no I/O, its time to live is the truth.
+//! Knows no site: what is done with the session is the borrower's.
+
+use std::{sync::Arc, time::Duration};
+
+use thiserror::Error;
+use url::Url;
+
+use crate::{
+    Vault,
+    account_api::{AccountUpdate, UpdateField},
+    accounts::{AccountError, RETRIES, standing_update},
+    audit::no_randomness,
+    cookies::Jar,
+    items::ItemChange,
+    model::{Account, AccountId, Action, Field, HolderId, Secret, Standing},
+    outbox::NewReport,
+    record::SessionRecord,
+    store::{Changes, Hold, LeaseAsk, Renewed, Saved, StoreError, Taken, Token},
+};
+
+/// How a session is to be lent.
+#[derive(Clone, Debug)]
+pub struct CheckOutAsk {
+    /// How long the lease lasts unless renewed.
+    pub ttl: Duration,
+    /// How long the account rests after an unclean end: longer than a request to the site can take.
+    pub quarantine: Duration,
+    /// How long to wait for an account that somebody else has.
+    pub wait: Duration,
+    /// What it is for, for the audit; no secret.
+    pub purpose: String,
+}
+
+/// A lent session. Exclusive while its lease lasts; ended by [`Vault::check_in`].
+#[derive(Debug)]
+#[must_use = "an account that is not checked in stays taken until its lease expires"]
+pub struct Checkout {
+    /// The account with its secrets, as it was when it was lent, or after the last refresh.
+    pub account: Account,
+    /// The cookies; what is changed here is merged at check-in.
+    pub jar: Jar,
+    login_epoch: u64,
+    since_ms: i64,
+    base: Jar,
+    lease: LeaseHandle,
+}
+
+/// Renews the lease of a checkout, from a task beside the one that works.
+#[derive(Clone, Debug)]
+pub struct LeaseHandle {
+    hold: Hold,
+    ttl: Duration,
+    until_ms: u64,
+}
+
+/// What the borrower brings back.
+#[derive(Debug, Default)]
+pub struct CheckIn {
+    /// How the account stands now, where that was learnt.
+    pub standing: Option<Standing>,
+    /// Where the flat string for the manager is projected from; none: the manager's cookie is not touched.
+    pub flat_url: Option<Url>,
+    /// The reports that follow from the work.
+    pub reports: Vec<NewReport>,
+    /// The caller's own items that end or change with it.
+    pub items: Vec<ItemChange>,
+    /// How it went, for the audit; no secret.
+    pub note: String,
+}
+
+/// The proof of a check-in: everything that was brought back is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whose session it was.
+    pub account: AccountId,
+    /// Under which token.
+    pub token: Token,
+}
+
+/// Why a session was not lent.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckOutError {
+    /// The account may not be worked with.
+    #[error("account {id} is {}{}", .standing.state.word(), evidence(.standing))]
+    NotUsable {
+        /// Which account.
+        id: AccountId,
+        /// How it stands, since when and by what evidence.
+        standing: Standing,
+    },
+    /// Somebody else has it, or it rests after an unclean end.
+    #[error("account {id} is in use; it may be free in {retry_in:?}")]
+    Held {
+        /// Which account.
+        id: AccountId,
+        /// When it is worth asking again.
+        retry_in: Duration,
+    },
+    /// The account or the store.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+/// Why a check-in did not take. Nothing of it was written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckInError {
+    /// The lease had expired, or was taken away: somebody else may have the account.
+    #[error("the lease on account {0} is lost; what was brought back is not written")]
+    Fenced(AccountId),
+    /// The account or the store.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+impl Vault {
+    /// Lends an account's session exclusively; the grant is in the audit before any secret is handed out.
+    ///
+    /// # Errors
+    /// [`CheckOutError`].
+    pub async fn check_out(&self, id: AccountId, ask: &CheckOutAsk) -> Result<Checkout, CheckOutError> {
+        let usable = |account: &Account| {
+            let standing = &account.record.standing;
+            if standing.state.is_usable(self.opener.clock.wall_ms()) {
+                return Ok(());
+            }
+            Err(CheckOutError::NotUsable { id, standing: standing.clone() })
+        };
+        usable(&self.account(id).await?)?;
+        let lease = self.take(*id.as_bytes(), ask, id).await?;
+        let (account, session) = self.account_and_session(id).await?;
+        if let Err(refused) = usable(&account) {
+            // It changed while we waited: give it back unused.
+            let _ = self.release(&lease.hold, id, "not usable any more").await;
+            return Err(refused);
+        }
+        let session = session.map(|(_, session)| session);
+        let (login_epoch, since_ms) = session.as_ref().map_or((0, 0), |s| (s.login_epoch, s.since_ms));
+        let jar = session.map_or_else(Jar::new, |session| session.jar);
+        let base = jar.duplicate();
+        Ok(Checkout { account, jar, login_epoch, since_ms, base, lease })
+    }
+
+    /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.
+    ///
+    /// Cookies are merged three ways with what the vault has by then, never across logins.
+    ///
+    /// # Errors
+    /// [`CheckInError`].
+    pub async fn check_in(&self, checkout: Checkout, back: &CheckIn) -> Result<Receipt, CheckInError> {
+        let id = checkout.account.id;
+        for _ in 0..RETRIES {
+            let changes = self.changes_of(&checkout, back).await?;
+            match self.store.check_in(vec![checkout.lease.hold], changes).await.map_err(AccountError::from)? {
+                Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.hold.token }),
+                Saved::Fenced(_) => {
+                    self.note(Action::CheckIn, Some(id), "refused: the lease is lost").await.map_err(AccountError::from)?;
+                    return Err(CheckInError::Fenced(id));
+                }
+                Saved::Duplicate(other) => return Err(AccountError::Duplicate(other).into()),
+                Saved::Stale(_) => {}
+            }
+        }
+        Err(AccountError::Busy(id).into())
+    }
+
+    /// Writes the caller's items while the checkout goes on.
+    ///
+    /// # Errors
+    /// [`CheckInError`]; [`CheckInError::Fenced`] when the lease is lost.
+    pub async fn save_items(&self, checkout: &Checkout, items: &[ItemChange]) -> Result<(), CheckInError> {
+        let id = checkout.account.id;
+        let changes = Changes { items: self.item_rows(items).map_err(AccountError::from)?, ..Changes::default() };
+        match self.store.save_held(vec![checkout.lease.hold], changes).await.map_err(AccountError::from)? {
+            Saved::Done => Ok(()),
+            Saved::Fenced(_) => Err(CheckInError::Fenced(id)),
+            Saved::Stale(_) | Saved::Duplicate(_) => Err(AccountError::Busy(id).into()),
+        }
+    }
+
+    /// Extends the lease by its time to live from now; false when it is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the lease then lasts as long as it did.
+    pub async fn renew(&self, lease: &mut LeaseHandle) -> Result<bool, StoreError> {
+        match self.store.renew_lease(lease.hold, lease.ttl).await? {
+            Renewed::Until(until) => {
+                lease.until_ms = until.ms;
+                Ok(true)
+            }
+            Renewed::Fenced => Ok(false),
+        }
+    }
+
+    /// Takes the account away from whoever holds it: its next call is fenced. For operators.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revoke_lease(&self, id: AccountId) -> Result<(), StoreError> {
+        let audit = vec![self.event(Action::Revoke, Some(id), "lease taken away")?];
+        self.store.revoke_lease(*id.as_bytes(), audit).await
+    }
+
+    /// How long the present hold of an account lasts; none where nobody holds it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn held_for(&self, id: AccountId) -> Result<Option<Duration>, StoreError> {
+        let now = self.opener.clock.boot();
+        let lease = self.store.lease(*id.as_bytes()).await?;
+        let live = lease.filter(|lease| lease.held && lease.boot_id == now.boot_id && now.ms < lease.until_ms);
+        Ok(live.map(|lease| Duration::from_millis(lease.until_ms - now.ms)))
+    }
+
+    /// Takes a lease, waiting up to `ask.wait` for it.
+    pub(crate) async fn take(
+        &self,
+        resource: [u8; 16],
+        ask: &CheckOutAsk,
+        id: AccountId,
+    ) -> Result<LeaseHandle, CheckOutError> {
+        let holder = HolderId::generate().map_err(|_| AccountError::from(no_randomness()))?;
+        let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
+        let deadline = tokio::time::Instant::now() + ask.wait;
+        loop {
+            let audit = self.event(Action::Grant, Some(id), ask.purpose.clone()).map_err(AccountError::from)?;
+            match self.store.take_lease(lease.clone(), vec![audit]).await.map_err(AccountError::from)? {
+                Taken::Granted { token, until } => {
+                    let hold = Hold { resource, token, holder };
+                    return Ok(LeaseHandle { hold, ttl: ask.ttl, until_ms: until.ms });
+                }
+                Taken::Held { retry_in } => {
+                    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+                    if left.is_zero() {
+                        return Err(CheckOutError::Held { id, retry_in });
+                    }
+                    // A holder may check in at any moment, in this process or another: look often, but not always.
+                    tokio::time::sleep(retry_in.clamp(POLL_MIN, POLL_MAX).min(left)).await;
+                }
+            }
+        }
+    }
+
+    /// Gives a lease back with nothing changed.
+    pub(crate) async fn release(&self, hold: &Hold, id: AccountId, why: &str) -> Result<(), StoreError> {
+        let audit = vec![self.event(Action::CheckIn, Some(id), why)?];
+        self.store.check_in(vec![*hold], Changes { audit, ..Changes::default() }).await.map(|_| ())
+    }
+
+    async fn changes_of(&self, checkout: &Checkout, back: &CheckIn) -> Result<Changes, AccountError> {
+        let id = checkout.account.id;
+        let (account, session) = self.account_and_session(id).await?;
+        let (rev, mut record) = (account.rev, account.record);
+        let mut changes = Changes::default();
+        let mut update = AccountUpdate::new();
+        let current = session.as_ref().map_or(0, |(_, session)| session.login_epoch);
+        let mut changed = false;
+        if current == checkout.login_epoch {
+            let stored = session.as_ref().map(|(_, session)| session.jar.duplicate()).unwrap_or_default();
+            let jar = Jar::merge(&checkout.base, &checkout.jar, &stored);
+            if let Some(url) = &back.flat_url {
+                let flat = jar.export_flat(url, self.opener.clock.wall_ms());
+                changed |= take_cookie(&mut record, &mut update, flat);
+            }
+            let session_rev = session.as_ref().map_or(0, |(rev, _)| *rev);
+            if !jar.is_empty() || session_rev > 0 {
+                let kept = SessionRecord { login_epoch: current, jar, since_ms: checkout.since_ms };
+                changes.sessions.push(self.session_row(id, session_rev + 1, &kept)?);
+            }
+        } else {
+            // Somebody logged in meanwhile: these cookies are of a session that is over.
+            tracing::warn!(account = %id, "a newer login exists; the cookies brought back are left aside");
+        }
+        if let Some(standing) = back.standing.as_ref().filter(|standing| standing.state != record.standing.state) {
+            record.standing = standing.clone();
+            update = standing_update(standing).merge_over(update);
+            changed = true;
+        }
+        if changed {
+            record.updated_ms = self.opener.clock.wall_ms();
+            changes.accounts.push(self.account_row(id, rev + 1, &record)?);
+            changes.outbox.extend(self.account_message(id, &record, &update)?);
+        }
+        let owes_account = record.manager_id.is_some().then_some(id);
+        for report in &back.reports {
+            changes.outbox.push(self.report_row(report, owes_account)?);
+        }
+        changes.items = self.item_rows(&back.items)?;
+        changes.audit.push(self.event(Action::CheckIn, Some(id), back.note.clone())?);
+        Ok(changes)
+    }
+}
+
+impl Checkout {
+    /// How many logins led to the session in hand; 0 where there is none yet.
+    #[must_use]
+    pub fn login_epoch(&self) -> u64 {
+        self.login_epoch
+    }
+
+    /// What renews the lease while the session is worked with.
+    #[must_use]
+    pub fn lease(&self) -> LeaseHandle {
+        self.lease.clone()
+    }
+
+    /// The fencing token.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.lease.hold.token
+    }
+
+    /// Reads the account and session anew, after a refresh.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn reload(&mut self, vault: &Arc<Vault>) -> Result<(), AccountError> {
+        let (account, session) = vault.account_and_session(self.account.id).await?;
+        self.account = account;
+        if let Some((_, session)) = session {
+            self.login_epoch = session.login_epoch;
+            self.since_ms = session.since_ms;
+            self.base = session.jar.duplicate();
+            self.jar = session.jar;
+        }
+        Ok(())
+    }
+}
+
+impl LeaseHandle {
+    /// When the lease ends unless renewed, on the boot clock, in milliseconds.
+    #[must_use]
+    pub fn until_ms(&self) -> u64 {
+        self.until_ms
+    }
+
+    /// The lease's time to live.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    pub(crate) fn hold(&self) -> Hold {
+        self.hold
+    }
+}
+
+/// Takes a new flat string into the record, and owes it to the manager; says whether it was new.
+pub(crate) fn take_cookie(
+    record: &mut crate::model::AccountRecord,
+    update: &mut AccountUpdate,
+    flat: Option<Secret>,
+) -> bool {
+    let Some(flat) = flat.filter(|flat| !record.fields.cookie.as_ref().is_some_and(|old| old.same(flat))) else {
+        return false;
+    };
+    match std::mem::take(update).set(UpdateField::Cookie, flat.duplicate()) {
+        Ok(with_cookie) => {
+            *update = with_cookie;
+            record.owe(Field::Cookie);
+        }
+        Err(refused) => tracing::warn!(%refused, "the cookie string cannot be told to the manager"),
+    }
+    record.fields.cookie = Some(flat);
+    true
+}
+
+fn evidence(standing: &Standing) -> String {
+    if standing.evidence.is_empty() { String::new() } else { format!(": {}", standing.evidence) }
+}
+
+/// Between two looks at a lease that somebody else holds.
+const POLL_MIN: Duration = Duration::from_millis(20);
+/// See [`POLL_MIN`]: a waiter notices a check-in at most this late.
+const POLL_MAX: Duration = Duration::from_millis(250);

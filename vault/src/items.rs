@@ -1,0 +1,125 @@
+//! The caller's own sealed items: found by a key that is only stored as a blind index, opaque to the vault.
+
+use zeroize::Zeroizing;
+
+use crate::{
+    Vault,
+    audit::no_randomness,
+    crypto::{Kind, Place},
+    model::MessageId,
+    store::{Changes, FindItems, ItemRow, RowName, Saved, StoreError, Tampering},
+};
+
+/// The caller's kinds of items; each number is used by one caller for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum ItemKind {
+    /// Logins about to be sent (the vault's own).
+    LoginIntent = 1,
+    /// Attempts at tasks (the worker's).
+    Attempt = 2,
+}
+
+/// An item to be written.
+#[derive(Debug)]
+pub struct ItemChange {
+    /// Its kind.
+    pub kind: ItemKind,
+    /// Its id; random for a new one.
+    pub id: [u8; 16],
+    /// The revision that this write makes: 1 for a new item, one above the one that was read for another.
+    pub rev: u64,
+    /// What it is found by; stored as a blind index.
+    pub key: String,
+    /// Whether it still waits for its end.
+    pub open: bool,
+    /// What it says.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// An item that was read.
+#[derive(Debug)]
+pub struct Item {
+    /// Its id.
+    pub id: [u8; 16],
+    /// Its revision.
+    pub rev: u64,
+    /// Whether it still waits for its end.
+    pub open: bool,
+    /// What it says.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Vault {
+    /// A fresh random id for an item.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the operating system gives no randomness.
+    pub fn new_item_id(&self) -> Result<[u8; 16], StoreError> {
+        Ok(*MessageId::generate().map_err(|_| no_randomness())?.as_bytes())
+    }
+
+    /// Writes items that no lease guards; false when one of them was changed in between, and nothing was written.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_items(&self, items: &[ItemChange]) -> Result<bool, StoreError> {
+        let changes = Changes { items: self.item_rows(items)?, ..Changes::default() };
+        Ok(self.store.save(changes).await? == Saved::Done)
+    }
+
+    /// The items of a kind with this key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn items_by_key(&self, kind: ItemKind, key: &str) -> Result<Vec<Item>, StoreError> {
+        let index = self.index(IX_ITEM, &[&[kind as u8], key.as_bytes()])?;
+        self.find_items(FindItems::Index(kind as u8, index), ITEMS_PAGE_MAX).await
+    }
+
+    /// The items of a kind that still wait for their end, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_items(&self, kind: ItemKind, limit: u32) -> Result<Vec<Item>, StoreError> {
+        self.find_items(FindItems::Open(kind as u8), limit.min(ITEMS_PAGE_MAX)).await
+    }
+
+    pub(crate) fn item_rows(&self, items: &[ItemChange]) -> Result<Vec<ItemRow>, StoreError> {
+        items
+            .iter()
+            .map(|item| {
+                let place = Place { kind: Kind::Item, id: item.id, rev: item.rev };
+                Ok(ItemRow {
+                    tag: item.kind as u8,
+                    id: item.id,
+                    rev: item.rev,
+                    epoch: self.keys.epoch(),
+                    ix: Some(self.index(IX_ITEM, &[&[item.kind as u8], item.key.as_bytes()])?),
+                    open: item.open,
+                    sealed: self.keys.seal(place, &item.body).map_err(|_| no_randomness())?,
+                })
+            })
+            .collect()
+    }
+
+    async fn find_items(&self, find: FindItems, limit: u32) -> Result<Vec<Item>, StoreError> {
+        let rows = self.store.items(find, limit).await?;
+        rows.into_iter()
+            .map(|row| {
+                let place = Place { kind: Kind::Item, id: row.id, rev: row.rev };
+                let body = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| {
+                    let name = RowName { kind: Kind::Item as u8, id: row.id };
+                    StoreError::tampered(Tampering::Substitution, Some(name))
+                })?;
+                Ok(Item { id: row.id, rev: row.rev, open: row.open, body })
+            })
+            .collect()
+    }
+}
+
+/// Label of the blind index; part of the format.
+const IX_ITEM: &str = "item.key";
+/// Items in one page.
+const ITEMS_PAGE_MAX: u32 = 10_000;

@@ -1,0 +1,357 @@
+//! What is owed to the manager: durable from the transaction that caused it, delivered in order, never dropped.
+//!
+//! Account updates are coalesced per account when they are delivered; task reports go in order per task, each after
+//! the account's updates. This knows the account API; what a task report says is its sender's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    Vault,
+    account_api::{AccountApi, AccountUpdate, UpdateError, UpdateField, Updated},
+    accounts::{AccountError, RETRIES},
+    checkout::{CheckOutAsk, CheckOutError, LeaseHandle},
+    crypto::{Kind, Place},
+    manager_http::Class,
+    model::{AccountId, Action, Field, MessageId},
+    record::{MESSAGE_REV, MessageBody},
+    store::{
+        Changes, FindOutbox, Lane, OutboxRow, Owed, RowName, Saved, Settle, Settlement, StoreError, Tampering,
+    },
+};
+
+/// A report on a task that is to be owed from a check-in on.
+#[derive(Debug)]
+pub struct NewReport {
+    /// Names the task: reports on one task are delivered in order.
+    pub task: String,
+    /// What is to be sent, in the sender's own encoding.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// A report whose turn has come.
+#[derive(Debug)]
+pub struct DueReport {
+    /// Names the message.
+    pub id: MessageId,
+    /// The revision that it was read at.
+    pub rev: u64,
+    /// Deliveries tried so far.
+    pub tries: u32,
+    /// Whether an earlier try lost its answer: to be looked up before it is sent again.
+    pub ambiguous: bool,
+    /// What is to be sent.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The manager has it.
+    Done,
+    /// Not now: again after this time.
+    Later(Duration),
+    /// Sent, the answer lost: looked up and sent again after this time.
+    Ambiguous(Duration),
+    /// Refused for good, for this reason: kept and shown.
+    Stuck(String),
+}
+
+/// What one round over the account updates came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountRound {
+    /// Updates delivered (coalesced ones count once).
+    pub delivered: usize,
+    /// Updates put off.
+    pub later: usize,
+    /// Updates refused for good.
+    pub stuck: usize,
+    /// Whether the manager refused the key: nothing more is sent until a person mends that.
+    pub unauthorized: bool,
+}
+
+/// What the outbox holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owing {
+    /// Messages that are to be delivered.
+    pub owed: usize,
+    /// Messages that were refused for good.
+    pub stuck: usize,
+}
+
+/// A lane of the outbox in hand: one process delivers at a time.
+#[derive(Debug)]
+pub struct LaneHold {
+    lease: LeaseHandle,
+    lane: Lane,
+}
+
+impl Vault {
+    /// Takes the right to deliver a lane; none while another process has it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn take_lane(&self, lane: Lane) -> Result<Option<LaneHold>, StoreError> {
+        let resource = self.index(IX_LANE, &[&[lane as u8]])?;
+        let ask = CheckOutAsk {
+            ttl: LANE_TTL,
+            quarantine: Duration::ZERO,
+            wait: Duration::ZERO,
+            purpose: format!("outbox lane {}", lane as u8),
+        };
+        match self.take(resource, &ask, AccountId::from_bytes(resource)).await {
+            Ok(lease) => Ok(Some(LaneHold { lease, lane })),
+            Err(CheckOutError::Held { .. } | CheckOutError::NotUsable { .. }) => Ok(None),
+            Err(CheckOutError::Account(AccountError::Store(error))) => Err(error),
+            Err(CheckOutError::Account(_)) => Ok(None),
+        }
+    }
+
+    /// Keeps the right to a lane; false when it is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_lane(&self, lane: &mut LaneHold) -> Result<bool, StoreError> {
+        self.renew(&mut lane.lease).await
+    }
+
+    /// Gives a lane back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn leave_lane(&self, lane: LaneHold) -> Result<(), StoreError> {
+        let hold = lane.lease.hold();
+        self.release(&hold, AccountId::from_bytes(hold.resource), "outbox lane left").await
+    }
+
+    /// How much is owed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn owing(&self) -> Result<Owing, StoreError> {
+        let rows = self.store.outbox(FindOutbox::All, OUTBOX_PAGE_MAX).await?;
+        let stuck = rows.iter().filter(|row| row.state == Owed::Stuck).count();
+        Ok(Owing { owed: rows.len() - stuck, stuck })
+    }
+
+    /// Delivers the account updates that are due: one PUT per account, whatever was owed before.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was delivered by then is settled.
+    pub async fn deliver_accounts(&self, lane: &mut LaneHold, api: &AccountApi) -> Result<AccountRound, StoreError> {
+        let now_ms = self.opener.clock.wall_ms();
+        let rows = self.store.outbox(FindOutbox::DueBy(Lane::Account, now_ms), OUTBOX_PAGE_MAX).await?;
+        let mut subjects: BTreeMap<[u8; 16], Vec<OutboxRow>> = BTreeMap::new();
+        for row in rows {
+            subjects.entry(row.subject).or_default().push(row);
+        }
+        let mut round = AccountRound::default();
+        for (subject, rows) in subjects {
+            if !self.keep_lane(lane).await? {
+                break;
+            }
+            self.deliver_account(AccountId::from_bytes(subject), &rows, api, &mut round).await?;
+            if round.unauthorized {
+                break;
+            }
+        }
+        Ok(round)
+    }
+
+    /// The task reports whose turn has come, at most `limit`: the first of each task, once its account's updates are
+    /// delivered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn due_reports(&self, lane: &mut LaneHold, limit: usize) -> Result<Vec<DueReport>, StoreError> {
+        if lane.lane != Lane::Task || !self.keep_lane(lane).await? {
+            return Ok(Vec::new());
+        }
+        let now_ms = self.opener.clock.wall_ms();
+        let rows = self.store.outbox(FindOutbox::All, OUTBOX_PAGE_MAX).await?;
+        let owing: BTreeSet<_> =
+            rows.iter().filter(|r| r.lane == Lane::Account && r.state != Owed::Stuck).map(|r| r.subject).collect();
+        let mut seen = BTreeSet::new();
+        let due = rows.iter().filter(|row| {
+            let first = row.lane == Lane::Task && seen.insert(row.subject);
+            let waits = row.after.is_some_and(|account| owing.contains(account.as_bytes()));
+            first && row.state != Owed::Stuck && row.due_ms <= now_ms && !waits
+        });
+        due.take(limit)
+            .map(|row| {
+                let MessageBody::Task(body) = self.open_message(row)? else {
+                    return Err(StoreError::tampered(Tampering::Substitution, None));
+                };
+                let ambiguous = row.state == Owed::Ambiguous;
+                Ok(DueReport { id: row.id, rev: row.rev, tries: row.tries, ambiguous, body })
+            })
+            .collect()
+    }
+
+    /// Says how the delivery of a report ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn settle_report(&self, report: &DueReport, delivery: &Delivery) -> Result<(), StoreError> {
+        let how = self.settlement(delivery);
+        let mut changes = Changes::default();
+        if let Delivery::Stuck(reason) = delivery {
+            changes.audit.push(self.event(Action::Report, None, format!("a task report is stuck: {reason}"))?);
+        }
+        // Stale means that another process settled it: nothing is left to do.
+        self.store.settle(vec![Settle { id: report.id, rev: report.rev, how }], changes).await.map(|_| ())
+    }
+
+    pub(crate) fn report_row(&self, report: &NewReport, after: Option<AccountId>) -> Result<OutboxRow, StoreError> {
+        let subject = self.index(IX_TASK, &[report.task.as_bytes()])?;
+        self.message(Lane::Task, subject, after, &MessageBody::Task(Zeroizing::new(report.body.to_vec())))
+    }
+
+    /// Owes a report that no checkout leads to (a task that is refused before any account is touched).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn owe_report(&self, report: &NewReport) -> Result<(), StoreError> {
+        let outbox = vec![self.report_row(report, None)?];
+        self.store.save(Changes { outbox, ..Changes::default() }).await.map(|_| ())
+    }
+
+    async fn deliver_account(
+        &self,
+        id: AccountId,
+        rows: &[OutboxRow],
+        api: &AccountApi,
+        round: &mut AccountRound,
+    ) -> Result<(), StoreError> {
+        let mut update = AccountUpdate::new();
+        let mut manager_id = String::new();
+        for row in rows {
+            let MessageBody::Account { manager_id: to, update: body } = self.open_message(row)? else {
+                return Err(StoreError::tampered(Tampering::Substitution, None));
+            };
+            let newer = AccountUpdate::from_cbor(&body)
+                .map_err(|_| StoreError::tampered(Tampering::Substitution, None))?;
+            (update, manager_id) = (newer.merge_over(update), to);
+        }
+        let tries = rows.iter().map(|row| row.tries).max().unwrap_or(0);
+        let delivery = match api.update(&manager_id, &update).await {
+            Ok(Updated { missing, .. }) if missing.is_empty() => Delivery::Done,
+            Ok(Updated { missing, .. }) => Delivery::Stuck(format!("the manager did not write {}", missing.join(", "))),
+            Err(error) => {
+                tracing::warn!(account = %id, %error, "the manager did not take an account's update");
+                delivery_of(&error, tries)
+            }
+        };
+        let how = self.settlement(&delivery);
+        match &delivery {
+            Delivery::Done => round.delivered += 1,
+            Delivery::Stuck(_) => round.stuck += 1,
+            Delivery::Later(after) if *after == UNAUTHORIZED_AFTER => {
+                (round.later, round.unauthorized) = (round.later + 1, true);
+            }
+            Delivery::Later(_) | Delivery::Ambiguous(_) => round.later += 1,
+        }
+        let settles: Vec<_> = rows.iter().map(|row| Settle { id: row.id, rev: row.rev, how }).collect();
+        for _ in 0..RETRIES {
+            let changes = self.told(id, &update, &delivery).await?;
+            match self.store.settle(settles.clone(), changes).await? {
+                // The account was changed meanwhile: merge what was told into it again.
+                Saved::Stale(RowName { kind, .. }) if kind == Kind::Account as u8 => {}
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows for the account from an update's delivery: what was told is the new base, and owed no more.
+    async fn told(&self, id: AccountId, update: &AccountUpdate, delivery: &Delivery) -> Result<Changes, StoreError> {
+        let mut changes = Changes::default();
+        let names: Vec<_> = update.names().collect();
+        match delivery {
+            Delivery::Done => {
+                changes.audit.push(self.event(Action::Report, Some(id), format!("told: {}", names.join(", ")))?);
+            }
+            Delivery::Stuck(reason) => {
+                changes.audit.push(self.event(Action::Report, Some(id), format!("stuck: {reason}"))?);
+                return Ok(changes);
+            }
+            Delivery::Later(_) | Delivery::Ambiguous(_) => return Ok(changes),
+        }
+        let account = match self.account(id).await {
+            Ok(account) => account,
+            // Removed since: only the audit remembers.
+            Err(AccountError::Unknown(_)) => return Ok(changes),
+            Err(AccountError::Store(error)) => return Err(error),
+            Err(_) => return Ok(changes),
+        };
+        let (rev, mut record) = (account.rev, account.record);
+        for field in Field::ALL {
+            let Some(told) = UpdateField::of(field).and_then(|there| update.value(there)) else { continue };
+            *record.base.value_mut(field) = Some(told.duplicate());
+            // A value that was changed again since is still owed, by a later message.
+            if record.fields.value(field).is_some_and(|mine| mine.same(told)) {
+                record.owed.retain(|owed| *owed != field);
+            }
+        }
+        changes.accounts.push(self.account_row(id, rev + 1, &record)?);
+        Ok(changes)
+    }
+
+    fn open_message(&self, row: &OutboxRow) -> Result<MessageBody, StoreError> {
+        let place = Place { kind: Kind::Outbox, id: *row.id.as_bytes(), rev: MESSAGE_REV };
+        let tampered = || {
+            let name = RowName { kind: Kind::Outbox as u8, id: *row.id.as_bytes() };
+            StoreError::tampered(Tampering::Substitution, Some(name))
+        };
+        let opened = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
+        MessageBody::from_bytes(&opened).map_err(|_| tampered())
+    }
+
+    fn settlement(&self, delivery: &Delivery) -> Settlement {
+        let at = |after: Duration| {
+            let after_ms = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+            self.opener.clock.wall_ms().saturating_add(after_ms)
+        };
+        match delivery {
+            Delivery::Done => Settlement::Gone,
+            Delivery::Later(after) => Settlement::Later { due_ms: at(*after), state: Owed::Due },
+            Delivery::Ambiguous(after) => Settlement::Later { due_ms: at(*after), state: Owed::Ambiguous },
+            Delivery::Stuck(_) => Settlement::Later { due_ms: at(Duration::ZERO), state: Owed::Stuck },
+        }
+    }
+}
+
+/// How long to wait before the next try, after `tries` of them: doubling, with jitter, capped.
+#[must_use]
+pub fn backoff(tries: u32) -> Duration {
+    let full = BACKOFF_FIRST.saturating_mul(1 << tries.min(16)).min(BACKOFF_MAX);
+    full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}
+
+fn delivery_of(error: &UpdateError, tries: u32) -> Delivery {
+    match error.class() {
+        Class::Stop => Delivery::Later(UNAUTHORIZED_AFTER),
+        Class::Retry { after } => Delivery::Later(after.unwrap_or_else(|| backoff(tries))),
+        // The same PUT made twice writes the same values.
+        Class::Ambiguous => Delivery::Ambiguous(backoff(tries)),
+        Class::Permanent => Delivery::Stuck(error.to_string()),
+    }
+}
+
+/// Labels of the blind indexes; part of the format.
+const IX_LANE: &str = "outbox.lane";
+const IX_TASK: &str = "outbox.task";
+/// A lane's lease: longer than one call to the manager.
+const LANE_TTL: Duration = Duration::from_secs(120);
+/// Messages looked at in one round.
+const OUTBOX_PAGE_MAX: u32 = 10_000;
+/// The first wait after a failed delivery.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+/// The longest wait between two deliveries.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// After a refused key: a person has to act, so there is no hurry.
+const UNAUTHORIZED_AFTER: Duration = Duration::from_secs(60);
