@@ -66,13 +66,22 @@ pub enum ConfigError {
 
 /// What the manager answers where it did what was asked: the object around `data`.
 #[derive(Debug)]
-pub struct Envelope(Json);
+pub struct Envelope {
+    status: u16,
+    json: Json,
+}
 
 impl Envelope {
-    /// The member `name` of the answer; [`Json::Null`] where there is none.
+    /// The member `name` of the answer; `None` where there is none, which is not `null`.
     #[must_use]
-    pub fn member(&self, name: &str) -> &Json {
-        self.0.member(name)
+    pub fn member(&self, name: &str) -> Option<&Json> {
+        self.json.member(name)
+    }
+
+    /// The error for an answer that holds something else than the call's own part of the contract says.
+    #[must_use]
+    pub fn unusable(&self) -> CallError {
+        CallError::NoAnswer { status: Some(self.status), reason: Unusable::NotTheContract }
     }
 }
 
@@ -168,8 +177,10 @@ impl ManagerClient {
             let bytes = body::read(&mut response, MANAGER_BODY_MAX_BYTES).await.map_err(unusable)?;
             let json = Json::parse(&bytes).map_err(unusable)?;
             return match json.member("success") {
-                Json::Bool(true) => Ok(Envelope(json)),
-                Json::Bool(false) => Err(CallError::Rejected { status: status.as_u16(), message: self.message(&json) }),
+                Some(Json::Bool(true)) => Ok(Envelope { status: status.as_u16(), json }),
+                Some(Json::Bool(false)) => {
+                    Err(CallError::Rejected { status: status.as_u16(), message: self.message(&json) })
+                }
                 _ => Err(unusable(Unusable::NotTheContract)),
             };
         }
@@ -177,7 +188,9 @@ impl ManagerClient {
         // The status stands whatever becomes of the body; only a 404 needs the manager's own words, since that of a
         // proxy or of a wrong base URL says nothing of the task or the account.
         let refusal = match body::read(&mut response, MANAGER_REFUSAL_MAX_BYTES).await {
-            Ok(bytes) => Json::parse(&bytes).ok().filter(|json| matches!(json.member("success"), Json::Bool(false))),
+            Ok(bytes) => {
+                Json::parse(&bytes).ok().filter(|json| matches!(json.member("success"), Some(Json::Bool(false))))
+            }
             Err(_) => None,
         };
         let message = refusal.as_ref().map(|json| self.message(json));
@@ -203,7 +216,7 @@ impl ManagerClient {
 
     /// The answer's `message`, fit to be shown: bounded, escaped, and without the key, should the manager echo it.
     fn message(&self, answer: &Json) -> String {
-        let Some(message) = answer.member("message").text() else { return String::new() };
+        let Some(message) = answer.member("message").and_then(Json::text) else { return String::new() };
         // EXPOSE: the manager's words to a person are no credential; the key is looked for so that it is not kept.
         let without_key = message.expose().replace(self.key.expose(), "[key]");
         escape_bounded(&without_key, MANAGER_MESSAGE_MAX_CHARS)

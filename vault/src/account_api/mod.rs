@@ -102,7 +102,7 @@ impl AccountApi {
     /// See [`ReadError`].
     pub async fn read(&self, id: &str) -> Result<ManagerAccount, ReadError> {
         let answer = self.client.get(&[AREA, ACCOUNTS, id], &[]).await?;
-        let account = wire::account(id, answer.member("data")).ok_or(ReadError::NotAnAccount)?;
+        let account = answer.member("data").and_then(|data| wire::account(id, data)).ok_or(ReadError::NotAnAccount)?;
         if account.id == id { Ok(account) } else { Err(ReadError::OtherAccount) }
     }
 
@@ -121,8 +121,8 @@ impl AccountApi {
     }
 }
 
-fn written(updated: &Json) -> Vec<String> {
-    let Json::List(names) = updated else { return Vec::new() };
+fn written(updated: Option<&Json>) -> Vec<String> {
+    let Some(Json::List(names)) = updated else { return Vec::new() };
     // EXPOSE: names of fields are no secrets.
     let texts = names.iter().filter_map(Json::text).map(|name| escape_bounded(name.expose(), WRITTEN_NAME_MAX_CHARS));
     texts.take(WRITTEN_MAX).collect()

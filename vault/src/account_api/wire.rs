@@ -91,11 +91,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn value(&mut self, name: &'static str, max_bytes: usize) -> Option<Secret> {
         match self.object.member(name) {
-            Json::Null => None,
+            None | Some(Json::Null) => None,
             // EXPOSE: whether it is a value is seen from its text.
-            Json::Text(text) if is_placeholder(text.expose()) => None,
+            Some(Json::Text(text)) if is_placeholder(text.expose()) => None,
             // EXPOSE: its length is compared.
-            Json::Text(text) if text.expose().len() <= max_bytes => Some(text.duplicate()),
+            Some(Json::Text(text)) if text.expose().len() <= max_bytes => Some(text.duplicate()),
             _ => {
                 self.unusable.push(name);
                 None

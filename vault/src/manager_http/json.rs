@@ -13,7 +13,7 @@ use crate::{limits::MANAGER_JSON_VALUES_MAX, model::Secret};
 /// A JSON value. Numbers carry nothing that the contract asks for, so only their presence is kept.
 #[derive(Debug)]
 pub enum Json {
-    /// `null`, and every member that is absent.
+    /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
@@ -45,12 +45,12 @@ impl Json {
         }
     }
 
-    /// The member `name`, the last one where it stands twice; [`Json::Null`] where there is none or no object.
+    /// The member `name`, the last one where it stands twice; `None` where there is none, or no object.
     #[must_use]
-    pub fn member(&self, name: &str) -> &Self {
+    pub fn member(&self, name: &str) -> Option<&Self> {
         match self {
-            Self::Object(members) => members.iter().rfind(|(own, _)| own == name).map_or(&Self::Null, |(_, json)| json),
-            _ => &Self::Null,
+            Self::Object(members) => members.iter().rfind(|(own, _)| own == name).map(|(_, json)| json),
+            _ => None,
         }
     }
 
@@ -137,20 +137,20 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use super::{Json, Unusable};
-    use crate::limits::MANAGER_JSON_VALUES_MAX;
+    use crate::{limits::MANAGER_JSON_VALUES_MAX, model::Secret};
 
     #[track_caller]
-    fn check_text(json: &Json, expected: Option<&str>) {
+    fn check_text(json: Option<&Json>, expected: Option<&str>) {
         // EXPOSE: the test compares.
-        assert_eq!(json.text().map(|text| text.expose()), expected);
+        assert_eq!(json.and_then(Json::text).map(Secret::expose), expected);
     }
 
     #[test]
     fn every_kind_of_value_becomes_a_tree() {
         let json = Json::parse(r#" {"a":"đ\n","b":[null,true,1,-1,1.5,{}],"c":{"d":"e"}} "#.as_bytes()).unwrap();
         check_text(json.member("a"), Some("đ\n"));
-        check_text(json.member("c").member("d"), Some("e"));
-        let Json::List(list) = json.member("b") else { panic!("no list") };
+        check_text(json.member("c").unwrap().member("d"), Some("e"));
+        let Some(Json::List(list)) = json.member("b") else { panic!("no list") };
         assert!(matches!(
             list[..],
             [Json::Null, Json::Bool(true), Json::Number, Json::Number, Json::Number, Json::Object(_)]
@@ -158,12 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_null_all_the_way_down() {
-        let json = Json::parse(br#"{"a":[],"b":"text"}"#).unwrap();
-        for absent in [json.member("z"), json.member("a").member("a"), json.member("b").member("c").member("d")] {
-            assert!(matches!(absent, Json::Null));
-        }
+    fn what_is_not_there_is_none_and_null_is_there() {
+        let json = Json::parse(br#"{"a":[],"b":"text","n":null}"#).unwrap();
+        assert!(json.member("z").is_none());
+        assert!(json.member("a").unwrap().member("a").is_none());
+        assert!(matches!(json.member("n"), Some(Json::Null)));
         check_text(json.member("a"), None);
+        check_text(json.member("b"), Some("text"));
     }
 
     #[test]

@@ -38,7 +38,7 @@ async fn a_call_carries_the_key_and_opens_the_envelope() {
     let body = JsonBody::object(&[("link_post", "https://a.example/1")]).unwrap();
     let envelope = client.post(&["social", "links", "a/b", "complete"], Some(body)).await.unwrap();
     // EXPOSE: the test compares.
-    assert_eq!(envelope.member("data").member("id").text().unwrap().expose(), "a");
+    assert_eq!(envelope.member("data").unwrap().member("id").unwrap().text().unwrap().expose(), "a");
 
     let request = server.requests().remove(0);
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
