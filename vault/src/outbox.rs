@@ -238,7 +238,9 @@ impl Vault {
             (update, manager_id) = (newer.merge_over(update), to);
         }
         let tries = rows.iter().map(|row| row.tries).max().unwrap_or(0);
-        let delivery = match api.update(&manager_id, &update).await {
+        let answer = api.update(&manager_id, &update).await;
+        round.unauthorized = matches!(&answer, Err(error) if error.class() == Class::Stop);
+        let delivery = match answer {
             Ok(Updated { missing, .. }) if missing.is_empty() => Delivery::Done,
             Ok(Updated { missing, .. }) => Delivery::Stuck(format!("the manager did not write {}", missing.join(", "))),
             Err(error) => {
@@ -250,9 +252,6 @@ impl Vault {
         match &delivery {
             Delivery::Done => round.delivered += 1,
             Delivery::Stuck(_) => round.stuck += 1,
-            Delivery::Later(after) if *after == UNAUTHORIZED_AFTER => {
-                (round.later, round.unauthorized) = (round.later + 1, true);
-            }
             Delivery::Later(_) | Delivery::Ambiguous(_) => round.later += 1,
         }
         let settles: Vec<_> = rows.iter().map(|row| Settle { id: row.id, rev: row.rev, how }).collect();
