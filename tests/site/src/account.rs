@@ -52,6 +52,15 @@ pub enum AccountState {
     Challenged,
 }
 
+/// What keeps an account from going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stop {
+    Locked,
+    Banned,
+    Challenged,
+}
+
 /// Why an account was not added; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -163,6 +172,23 @@ impl fmt::Debug for NewAccount {
             .field("has_totp", &self.totp.is_some())
             .field("has_app_password", &self.app_password.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+impl AccountState {
+    /// What stands in the way of a login.
+    pub(crate) fn login_stop(self) -> Option<Stop> {
+        match self {
+            Self::Active => None,
+            Self::Locked => Some(Stop::Locked),
+            Self::Banned => Some(Stop::Banned),
+            Self::Challenged => Some(Stop::Challenged),
+        }
+    }
+
+    /// What stands in the way of a session that exists: a lock does not.
+    pub(crate) fn page_stop(self) -> Option<Stop> {
+        self.login_stop().filter(|stop| *stop != Stop::Locked)
     }
 }
 

@@ -19,6 +19,12 @@ struct Seed {
     accounts: Vec<NewAccount>,
 }
 
+/// What the arguments ask for.
+struct Start {
+    config: SiteConfig,
+    accounts: Vec<NewAccount>,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
@@ -39,7 +45,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let Some((config, accounts)) = configure(std::env::args().skip(1))? else {
+    let Some(Start { config, accounts }) = configure(std::env::args().skip(1))? else {
         writeln!(io::stdout(), "{USAGE}")?;
         return Ok(());
     };
@@ -67,9 +73,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 }
 
 /// Reads the arguments; `None` where help was asked for.
-fn configure(
-    mut arguments: impl Iterator<Item = String>,
-) -> Result<Option<(SiteConfig, Vec<NewAccount>)>, Box<dyn Error>> {
+fn configure(mut arguments: impl Iterator<Item = String>) -> Result<Option<Start>, Box<dyn Error>> {
     let mut config = SiteConfig::default();
     let mut accounts = Vec::new();
     while let Some(flag) = arguments.next() {
@@ -93,7 +97,7 @@ fn configure(
     if config.control_token.as_deref() == Some("") {
         return Err("the control token's file is empty".into());
     }
-    Ok(Some((config, accounts)))
+    Ok(Some(Start { config, accounts }))
 }
 
 fn read(path: &str) -> io::Result<String> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::{
-    Account, AccountState, Accounts, AddAccountError, CodeVerdict, NewAccount, NoSuchAccount,
+    AccountState, Accounts, AddAccountError, CodeVerdict, NewAccount, NoSuchAccount, Stop,
 };
 use crate::behaviour::Behaviour;
 use crate::clock::Clock;
@@ -47,7 +47,7 @@ pub(crate) enum Verdict {
     /// The code was right, but spent.
     Replayed,
     /// The account's state forbids it.
-    Stopped(AccountState),
+    Stopped(Stop),
     /// Right so far; a code is still owed.
     CodeOwed { username: String },
     /// Proven.
@@ -100,17 +100,17 @@ impl State {
                 Verdict::Wrong
             }
             Some(account) if account.state == AccountState::Locked => {
-                Verdict::Stopped(account.state)
+                Verdict::Stopped(Stop::Locked)
             }
             Some(account) if !account.has_password(password) => Verdict::Wrong,
-            Some(account) => stopped_or(account, |account| {
+            Some(account) => {
                 let username = account.username.clone();
-                if account.asks_for_code() {
-                    Verdict::CodeOwed { username }
-                } else {
-                    Verdict::Granted { username }
+                match account.state.login_stop() {
+                    Some(stop) => Verdict::Stopped(stop),
+                    None if account.asks_for_code() => Verdict::CodeOwed { username },
+                    None => Verdict::Granted { username },
                 }
-            }),
+            }
         };
         self.record(name, verdict)
     }
@@ -119,14 +119,14 @@ impl State {
     pub(crate) fn try_code(&mut self, username: &str, code: &str, now_unix_s: u64) -> Verdict {
         let verdict = match self.accounts.find_mut(username) {
             None => Verdict::Wrong,
-            Some(account) if account.state != AccountState::Active => {
-                Verdict::Stopped(account.state)
-            }
-            Some(account) => match account.spend_code(code, now_unix_s) {
-                CodeVerdict::Wrong => Verdict::Wrong,
-                CodeVerdict::Replayed => Verdict::Replayed,
-                CodeVerdict::Accepted => Verdict::Granted {
-                    username: account.username.clone(),
+            Some(account) => match account.state.login_stop() {
+                Some(stop) => Verdict::Stopped(stop),
+                None => match account.spend_code(code, now_unix_s) {
+                    CodeVerdict::Wrong => Verdict::Wrong,
+                    CodeVerdict::Replayed => Verdict::Replayed,
+                    CodeVerdict::Accepted => Verdict::Granted {
+                        username: account.username.clone(),
+                    },
                 },
             },
         };
@@ -136,11 +136,13 @@ impl State {
     /// Checks an app password; it opens no session and is no login.
     pub(crate) fn try_app_password(&mut self, name: &str, password: &str) -> Verdict {
         let verdict = match self.accounts.find(name) {
-            Some(account) if account.has_app_password(password) => {
-                stopped_or(account, |account| Verdict::Granted {
+            Some(account) if account.has_app_password(password) => match account.state.login_stop()
+            {
+                Some(stop) => Verdict::Stopped(stop),
+                None => Verdict::Granted {
                     username: account.username.clone(),
-                })
-            }
+                },
+            },
             _ => Verdict::Wrong,
         };
         self.record(name, verdict)
@@ -263,13 +265,6 @@ impl State {
             Verdict::CodeOwed { .. } | Verdict::Granted { .. } => {}
         }
         verdict
-    }
-}
-
-fn stopped_or(account: &Account, otherwise: impl Fn(&Account) -> Verdict) -> Verdict {
-    match account.state {
-        AccountState::Active => otherwise(account),
-        state => Verdict::Stopped(state),
     }
 }
 

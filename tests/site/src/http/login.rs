@@ -77,7 +77,7 @@ pub(super) async fn submit(
         Verdict::Wrong | Verdict::Replayed => {
             page::login(&visit, Some("wrong username or password"))
         }
-        Verdict::Stopped(account_state) => page::stopped(account_state),
+        Verdict::Stopped(stop) => page::stopped(stop),
         Verdict::CodeOwed { username } => {
             state.visits.owe_code(&id, username);
             reply::found("/login/totp")
@@ -113,7 +113,7 @@ pub(super) async fn submit_code(
     match state.try_code(username, &form.code, now_unix_s) {
         Verdict::Granted { username } => let_in(&mut state, &id, &username, now_unix_s),
         Verdict::Replayed => page::code(&visit, Some("this code has been used already")),
-        Verdict::Stopped(account_state) => page::stopped(account_state),
+        Verdict::Stopped(stop) => page::stopped(stop),
         Verdict::Wrong | Verdict::CodeOwed { .. } => page::code(&visit, Some("wrong code")),
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn me(
         Some(verdict) => reply::api_refusal(&verdict),
         None => visitor.answer(match visitor.gate() {
             Gate::Open(member) => name(&member.username),
-            Gate::Stopped(state) => reply::api_stopped(state),
+            Gate::Stopped(stop) => reply::api_stopped(stop),
             Gate::Stranger => reply::api_unauthenticated(),
         }),
     }

@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::account::AccountState;
+use crate::account::Stop;
 use crate::posts::Post;
 use crate::sessions::Visit;
 
@@ -78,15 +78,15 @@ pub(super) fn code(visit: &Visit, error: Option<&'static str>) -> Response {
 }
 
 /// What an account gets that may not go on.
-pub(super) fn stopped(state: AccountState) -> Response {
-    match state {
-        AccountState::Banned => message(
+pub(super) fn stopped(stop: Stop) -> Response {
+    match stop {
+        Stop::Banned => message(
             StatusCode::FORBIDDEN,
             "banned",
             "This account has been banned.",
         ),
-        AccountState::Challenged => page(StatusCode::OK, CHALLENGE),
-        AccountState::Locked | AccountState::Active => message(
+        Stop::Challenged => page(StatusCode::OK, CHALLENGE),
+        Stop::Locked => message(
             StatusCode::OK,
             "locked",
             "This account is locked after too many failed logins.",

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::page;
-use crate::account::AccountState;
+use crate::account::Stop;
 use crate::state::Verdict;
 
 /// A redirect with this status.
@@ -44,7 +44,7 @@ pub(super) fn with_cookies(mut response: Response, lines: &[String]) -> Response
 /// What a program gets for a verdict that is a refusal.
 pub(super) fn api_refusal(verdict: &Verdict) -> Response {
     match verdict {
-        Verdict::Stopped(state) => api_stopped(*state),
+        Verdict::Stopped(stop) => api_stopped(*stop),
         _ => api_unauthenticated(),
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn api_unauthenticated() -> Response {
     (StatusCode::UNAUTHORIZED, challenge, body).into_response()
 }
 
-/// 403, with the account's state as the reason.
-pub(super) fn api_stopped(state: AccountState) -> Response {
-    (StatusCode::FORBIDDEN, Json(json!({"error": state}))).into_response()
+/// 403, with what stops the account as the reason.
+pub(super) fn api_stopped(stop: Stop) -> Response {
+    (StatusCode::FORBIDDEN, Json(json!({"error": stop}))).into_response()
 }

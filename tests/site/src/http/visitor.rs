@@ -12,7 +12,7 @@ use axum::response::Response;
 use data_encoding::BASE64;
 
 use super::{cookies, login, page, reply};
-use crate::account::AccountState;
+use crate::account::Stop;
 use crate::behaviour::LoginWall;
 use crate::state::{App, SESSION_COOKIE, State, Verdict};
 use crate::token::same_secret;
@@ -32,13 +32,13 @@ pub(super) struct Member {
     pub(super) csrf: String,
     /// The extra cookie was sent as well, or is not asked for.
     pub(super) has_extra_cookie: bool,
-    state: AccountState,
+    stop: Option<Stop>,
 }
 
 /// Whether a member's page opens.
 pub(super) enum Gate<'a> {
     Open(&'a Member),
-    Stopped(AccountState),
+    Stopped(Stop),
     Stranger,
 }
 
@@ -97,29 +97,28 @@ impl Visitor {
                 .any(|(name, value)| *name == extra.name && same_secret(value, &presence.extra)),
             _ => true,
         };
-        let account_state = accounts
+        let stop = accounts
             .find(&presence.username)
-            .map(|account| account.state);
+            .and_then(|account| account.state.page_stop());
         Self {
             owed_cookies: owed_cookies.collect(),
             member: Some(Member {
                 username: presence.username,
                 csrf: presence.csrf,
                 has_extra_cookie,
-                state: account_state.unwrap_or_default(),
+                stop,
             }),
             session_ids,
         }
     }
 
-    /// Whether a member's page opens. A lock stops logins only, so a locked member goes on.
+    /// Whether a member's page opens.
     pub(super) fn gate(&self) -> Gate<'_> {
         match &self.member {
             None => Gate::Stranger,
             Some(Member {
-                state: state @ (AccountState::Banned | AccountState::Challenged),
-                ..
-            }) => Gate::Stopped(*state),
+                stop: Some(stop), ..
+            }) => Gate::Stopped(*stop),
             Some(member) => Gate::Open(member),
         }
     }
@@ -137,7 +136,7 @@ impl Visitor {
     ) -> Response {
         match self.gate() {
             Gate::Open(member) => self.answer(open(member)),
-            Gate::Stopped(state) => self.answer(page::stopped(state)),
+            Gate::Stopped(stop) => self.answer(page::stopped(stop)),
             Gate::Stranger => {
                 let wall = app.lock().behaviour.login_wall;
                 match wall {
