@@ -1,0 +1,6 @@
+//! The vault on real files: one integration binary, a module per concern.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod common;
+mod life;
