@@ -46,7 +46,7 @@ impl Keyring {
     /// `nonce` is 16 random bytes, drawn at every write of the bucket and stored beside it. Were sums stored bare, those of
     /// two copies of a vault would differ by the elements of the rows changed between them, and who collects enough
     /// elements finds, by a generalised birthday search (Wagner, CRYPTO 2002), a set of stale rows with the right sum.
-    /// Masked, as the definition of MSet-Add-Hash has it (Clarke et al. 2003, section 5), sums show nothing.
+    /// Masked, as the definition of MSet-Add-Hash has it (Clarke et al. 2003), sums show nothing.
     ///
     /// # Errors
     /// [`OpenError::UnknownEpoch`] where no key of `epoch` is held.

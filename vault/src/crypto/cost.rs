@@ -11,7 +11,7 @@ use age::secrecy::SecretString;
 pub struct ScryptCost(u8);
 
 impl ScryptCost {
-    /// 2^15: below this nothing is written and nothing is unlocked; RFC 7914 section 2 speaks of 2^14 for logins.
+    /// 2^15, 32 MiB: for machines with little memory. Below it nothing is written and nothing is unlocked.
     pub const FLOOR: Self = Self(15);
     /// 2^17, as OWASP's password storage cheat sheet asks for; 0.44 s on the machine of 2026-11-22.
     pub const DEFAULT: Self = Self(17);

@@ -132,9 +132,10 @@ pub struct Keyring {
     root_sealer: Sealer,
     pub(super) slots_key: hmac::Key,
     pub(super) anchor_key: hmac::Key,
-    /// Never empty; the last one is the current epoch.
-    epochs: BTreeMap<u32, EpochKeys>,
-    current: u32,
+    /// The highest epoch: what is written, is written in it.
+    current: EpochKeys,
+    /// The epochs before it that something may still be sealed in.
+    older: BTreeMap<u32, EpochKeys>,
 }
 
 impl Keyring {
@@ -143,8 +144,8 @@ impl Keyring {
     /// # Errors
     /// [`NoRandomness`] when the operating system gives none.
     pub fn generate(vault: VaultId) -> Result<Self, NoRandomness> {
-        let epochs = BTreeMap::from([(1, EpochKeys::new(vault, generate_key()?))]);
-        Ok(Self::assemble(vault, 1, RootKey::generate(1)?, epochs, 1))
+        let current = EpochKeys::new(vault, 1, generate_key()?);
+        Ok(Self::assemble(vault, 1, RootKey::generate(1)?, current, BTreeMap::new()))
     }
 
     /// The keyring of an unlocked root key and the stored data keys; the highest epoch is the current one.
@@ -173,12 +174,12 @@ impl Keyring {
             }
             let mut key = KeyBytes::default();
             key.copy_from_slice(&plain);
-            if epochs.insert(*epoch, EpochKeys::new(vault, key)).is_some() {
+            if epochs.insert(*epoch, EpochKeys::new(vault, *epoch, key)).is_some() {
                 return Err(OpenError::DataKeys);
             }
         }
-        let current = *epochs.last_key_value().ok_or(OpenError::DataKeys)?.0;
-        Ok(Self::assemble(vault, incarnation, root, epochs, current))
+        let (_, current) = epochs.pop_last().ok_or(OpenError::DataKeys)?;
+        Ok(Self::assemble(vault, incarnation, root, current, epochs))
     }
 
     /// The keyring that follows this one when a slot is removed: a new root key and a new data key, each one epoch on.
@@ -188,21 +189,20 @@ impl Keyring {
     /// # Errors
     /// [`RotateError::TooManyEpochs`] where earlier re-seals have to end first; [`RotateError::NoRandomness`].
     pub fn rotated(&self) -> Result<Self, RotateError> {
-        let exhausted = RotateError::TooManyEpochs { epoch: self.current, held: self.epochs.len() };
-        let next = self.current.checked_add(1).zip(self.root.epoch.checked_add(1));
-        let Some((epoch, root_epoch)) = next.filter(|_| self.epochs.len() < EPOCHS_MAX) else {
-            return Err(exhausted);
+        let held = self.epochs().count();
+        let next = self.epoch().checked_add(1).zip(self.root.epoch.checked_add(1));
+        let Some((epoch, root_epoch)) = next.filter(|_| held < EPOCHS_MAX) else {
+            return Err(RotateError::TooManyEpochs { epoch: self.epoch(), held });
         };
-        let mut epochs = BTreeMap::from([(epoch, EpochKeys::new(self.vault, generate_key()?))]);
-        for (old, keys) in &self.epochs {
-            epochs.insert(*old, EpochKeys::new(self.vault, keys.key.clone()));
-        }
-        Ok(Self::assemble(self.vault, self.incarnation, RootKey::generate(root_epoch)?, epochs, epoch))
+        let copy = |keys: &EpochKeys| (keys.epoch, EpochKeys::new(self.vault, keys.epoch, keys.key.clone()));
+        let older = self.every_epoch().map(copy).collect();
+        let current = EpochKeys::new(self.vault, epoch, generate_key()?);
+        Ok(Self::assemble(self.vault, self.incarnation, RootKey::generate(root_epoch)?, current, older))
     }
 
     /// Forgets the data key of an epoch that nothing uses any more; false for the current epoch and for unknown ones.
     pub fn retire(&mut self, epoch: u32) -> bool {
-        epoch != self.current && self.epochs.remove(&epoch).is_some()
+        self.older.remove(&epoch).is_some()
     }
 
     /// Which vault these keys belong to.
@@ -214,7 +214,7 @@ impl Keyring {
     /// The current data epoch, in which everything is sealed.
     #[must_use]
     pub const fn epoch(&self) -> u32 {
-        self.current
+        self.current.epoch
     }
 
     /// The epoch of the root key; it grows whenever the root key is replaced.
@@ -225,7 +225,7 @@ impl Keyring {
 
     /// The data epochs whose keys are held, ascending.
     pub fn epochs(&self) -> impl Iterator<Item = u32> {
-        self.epochs.keys().copied()
+        self.every_epoch().map(|keys| keys.epoch)
     }
 
     /// The current incarnation, in which everything is sealed; it grows when a backup is restored.
@@ -244,12 +244,12 @@ impl Keyring {
     /// # Errors
     /// [`SealError::NoRandomness`] when the operating system gives none.
     pub fn sealed_data_keys(&self) -> Result<Vec<(u32, Sealed)>, SealError> {
-        let seal = |(epoch, keys): (&u32, &EpochKeys)| {
-            let head = Head { epoch: *epoch, incarnation: self.incarnation };
-            let sealed = self.root_sealer.seal(head, data_key_place(self.vault, *epoch), keys.key.as_slice())?;
-            Ok((*epoch, sealed))
+        let seal = |keys: &EpochKeys| {
+            let head = Head { epoch: keys.epoch, incarnation: self.incarnation };
+            let place = data_key_place(self.vault, keys.epoch);
+            Ok((keys.epoch, self.root_sealer.seal(head, place, keys.key.as_slice())?))
         };
-        self.epochs.iter().map(seal).collect()
+        self.every_epoch().map(seal).collect()
     }
 
     /// The commitment to the root key, for the anchor.
@@ -265,9 +265,8 @@ impl Keyring {
     /// # Errors
     /// [`SealError::TooLong`] beyond [`crate::limits::RECORD_MAX_BYTES`]; [`SealError::NoRandomness`].
     pub fn seal(&self, place: Place, plaintext: &[u8]) -> Result<Sealed, SealError> {
-        let keys = self.epochs.get(&self.current).ok_or(SealError::Cipher)?;
-        let head = Head { epoch: self.current, incarnation: self.incarnation };
-        keys.sealer.seal(head, place, plaintext)
+        let head = Head { epoch: self.current.epoch, incarnation: self.incarnation };
+        self.current.sealer.seal(head, place, plaintext)
     }
 
     /// Opens what was sealed for `place`, in whatever epoch and incarnation it names.
@@ -287,7 +286,10 @@ impl Keyring {
 
     /// The keys of an epoch.
     pub(super) fn epoch_keys(&self, epoch: u32) -> Result<&EpochKeys, OpenError> {
-        self.epochs.get(&epoch).ok_or(OpenError::UnknownEpoch { epoch })
+        if epoch == self.current.epoch {
+            return Ok(&self.current);
+        }
+        self.older.get(&epoch).ok_or(OpenError::UnknownEpoch { epoch })
     }
 
     /// The root key, for the slots that wrap it.
@@ -295,28 +297,33 @@ impl Keyring {
         &self.root
     }
 
+    /// The keys of every epoch, ascending.
+    fn every_epoch(&self) -> impl Iterator<Item = &EpochKeys> {
+        self.older.values().chain(std::iter::once(&self.current))
+    }
+
     fn assemble(
         vault: VaultId,
         incarnation: u32,
         root: RootKey,
-        epochs: BTreeMap<u32, EpochKeys>,
-        current: u32,
+        current: EpochKeys,
+        older: BTreeMap<u32, EpochKeys>,
     ) -> Self {
         let root_sealer = Sealer::new(label::ROOT, vault, &root.bytes);
         let slots_key = mac_key(root_sealer.prk(), label::SLOTS);
         let anchor_key = mac_key(root_sealer.prk(), label::ANCHOR);
-        Self { vault, incarnation, root, root_sealer, slots_key, anchor_key, epochs, current }
+        Self { vault, incarnation, root, root_sealer, slots_key, anchor_key, current, older }
     }
 
     /// A keyring of known keys, for golden vectors.
     #[cfg(test)]
+    #[expect(clippy::unwrap_used, reason = "tests")]
     pub(super) fn from_parts(vault: VaultId, incarnation: u32, root: RootKey, data_keys: &[(u32, [u8; 32])]) -> Self {
-        let epochs: BTreeMap<_, _> = data_keys
-            .iter()
-            .map(|(epoch, key)| (*epoch, EpochKeys::new(vault, Box::new(Zeroizing::new(*key)))))
-            .collect();
-        let current = epochs.keys().next_back().copied().unwrap_or(0);
-        Self::assemble(vault, incarnation, root, epochs, current)
+        let keys =
+            |(epoch, key): &(u32, [u8; 32])| (*epoch, EpochKeys::new(vault, *epoch, Box::new(Zeroizing::new(*key))));
+        let mut older: BTreeMap<_, _> = data_keys.iter().map(keys).collect();
+        let (_, current) = older.pop_last().unwrap();
+        Self::assemble(vault, incarnation, root, current, older)
     }
 
     /// What seals data keys, for golden vectors.
@@ -330,7 +337,7 @@ impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyring")
             .field("vault", &self.vault)
-            .field("epoch", &self.current)
+            .field("epoch", &self.current.epoch)
             .field("incarnation", &self.incarnation)
             .finish_non_exhaustive()
     }
@@ -338,6 +345,7 @@ impl fmt::Debug for Keyring {
 
 /// One data key, and what is derived from it once: the sealer and the MAC keys, each for one use.
 pub(super) struct EpochKeys {
+    epoch: u32,
     key: KeyBytes,
     pub(super) sealer: Sealer,
     pub(super) row: hmac::Key,
@@ -349,7 +357,7 @@ pub(super) struct EpochKeys {
 }
 
 impl EpochKeys {
-    fn new(vault: VaultId, key: KeyBytes) -> Self {
+    fn new(vault: VaultId, epoch: u32, key: KeyBytes) -> Self {
         let sealer = Sealer::new(label::DATA, vault, &key);
         let of = |label| mac_key(sealer.prk(), label);
         Self {
@@ -359,6 +367,7 @@ impl EpochKeys {
             digest: of(label::DIGEST),
             audit: of(label::AUDIT),
             blind: of(label::BLIND),
+            epoch,
             key,
             sealer,
         }

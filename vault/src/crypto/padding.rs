@@ -3,7 +3,7 @@
 //! A padded plaintext is: length (4 bytes, big-endian) ‖ data ‖ zeros up to the size class. Below 16 KiB the classes are
 //! the multiples of 1 KiB: a password of 8 or 40 characters, or a record with or without a TOTP secret, lies in the same
 //! one. Above, they are Padmé's (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with
-//! PURBs", PETS 2019, section 4.3), which leak O(log log n) bits of a length n and add less than 12 %; from 16 KiB on
+//! PURBs", PETS 2019), which leak O(log log n) bits of a length n and add less than 12 %; from 16 KiB on
 //! less than 6.3 %.
 
 /// The size class of a plaintext of `data_bytes`: what it takes once its length and its padding are added.

@@ -4,7 +4,7 @@
 ///
 /// Elements are added for rows that come and subtracted for rows that go, in any order: MSet-Add-Hash of Clarke, Devadas,
 /// van Dijk, Gassend and Suh, "Incremental Multiset Hash Functions and Their Application to Memory Integrity Checking",
-/// ASIACRYPT 2003, section 5.
+/// ASIACRYPT 2003.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Sum([u8; 32]);
 

@@ -1,5 +1,7 @@
 //! Key slots: what unlocks them, what does not, and what a hostile one can ask for.
 
+use std::io::Write;
+
 use proptest::prelude::*;
 
 use super::{VAULT, keyring};
@@ -167,11 +169,28 @@ fn a_wrapped_payload_of_another_length_is_refused() {
 }
 
 #[test]
+fn an_age_file_beyond_its_bound_is_refused_though_it_would_open() {
+    let ours = keyring();
+    let (identity, mut slot) = identity_slot(&ours);
+    for (others, bytes) in [(10, 0..SLOT_AGE_FILE_MAX_BYTES), (100, SLOT_AGE_FILE_MAX_BYTES..usize::MAX)] {
+        let mut recipients: Vec<age::x25519::Recipient> = vec![slot.recipient.parse().unwrap()];
+        recipients.extend((0..others).map(|_| age::x25519::Identity::generate().to_public()));
+        let encryptor = age::Encryptor::with_recipients(recipients.iter().map(|r| r as &dyn age::Recipient)).unwrap();
+        slot.wrapped_root.clear();
+        let mut writer = encryptor.wrap_output(&mut slot.wrapped_root).unwrap();
+        writer.write_all(&[7; 52]).unwrap();
+        writer.finish().unwrap();
+        assert!(bytes.contains(&slot.wrapped_root.len()));
+        let unlocked = slot.unlock(VAULT, &Unlock::Identity(&identity));
+        assert_eq!(unlocked.is_ok(), others == 10, "{others}");
+    }
+}
+
+#[test]
 fn a_slot_whose_protected_identity_is_not_its_recipients_is_refused() {
     let keyring = keyring();
     let mut slot = passphrase_slot(&keyring);
     slot.recipient = generate_identity().1;
-    slot.wrapped_root = keyring.wrap_root(&slot.recipient.parse().unwrap()).unwrap();
     locked(&slot, &Unlock::Passphrase(&secret("hunter2")), &SlotError::CannotUnlock);
 }
 

@@ -1,6 +1,6 @@
 //! A ciphertext that AES-GCM accepts under two keys: made here, to show that the key commitment refuses it.
 //!
-//! The method is that of Dodis, Grubbs, Ristenpart and Woodage, "Fast Message Franking" (CRYPTO 2018), section 3: GCM's tag
+//! The method is that of Dodis, Grubbs, Ristenpart and Woodage, "Fast Message Franking" (CRYPTO 2018): GCM's tag
 //! is linear in each ciphertext block once the key is known, so one free block makes the tags of two keys meet.
 
 use super::{VAULT, place};
