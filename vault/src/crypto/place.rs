@@ -28,6 +28,8 @@ pub enum Kind {
     Login = 10,
     /// A key slot.
     KeySlot = 11,
+    /// The sums of one group of the digest.
+    Digest = 12,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             9 => Self::Audit,
             10 => Self::Login,
             11 => Self::KeySlot,
+            12 => Self::Digest,
             _ => return None,
         })
     }

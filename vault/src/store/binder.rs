@@ -57,6 +57,21 @@ pub trait Binder: Send + Sync + 'static {
     /// [`NotAuthentic`] when the epoch's key is not there.
     fn log_element(&self, epoch: u32, counter: u64, header_hash: &[u8; 32]) -> Result<Sum, NotAuthentic>;
 
+    /// Seals the sums of a digest group for the commit that writes them.
+    ///
+    /// Bare sums would show elements as differences between copies of the file, and with enough of them stale rows
+    /// whose sum is right could be searched for.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when they cannot be sealed (no randomness, no key).
+    fn seal_group(&self, group: u8, counter: u64, sums: &[u8]) -> Result<Sealed, NotAuthentic>;
+
+    /// Opens the sums of a digest group that claim to be of this commit.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when they are not.
+    fn open_group(&self, group: u8, counter: u64, sealed: &[u8]) -> Result<Vec<u8>, NotAuthentic>;
+
     /// Seals the header of a commit.
     ///
     /// # Errors

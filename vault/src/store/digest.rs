@@ -11,7 +11,7 @@ pub const BUCKETS: usize = 4096;
 /// Groups of sums: with as many groups as sums in a group, a commit hashes two blocks of 2 KiB.
 pub const GROUPS: usize = 64;
 /// Sums in a group.
-pub const GROUP_SUMS: usize = BUCKETS / GROUPS;
+pub(super) const GROUP_SUMS: usize = BUCKETS / GROUPS;
 
 /// The bucket that a row's id falls into: its top 12 bits. All rows of one account share its id, so its bucket.
 #[must_use]
@@ -62,14 +62,6 @@ impl Group {
         self.0.iter().flat_map(|sum| *sum.as_bytes()).collect()
     }
 
-    /// SHA-256 of the bytes.
-    #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, &self.to_bytes()).as_ref());
-        hash
-    }
-
     /// The sum of a bucket of this group.
     #[must_use]
     pub fn sum(&self, bucket: u16) -> Sum {
@@ -88,15 +80,23 @@ pub fn group_of(bucket: u16) -> usize {
     usize::from(bucket) / GROUP_SUMS
 }
 
-/// The hashes of all groups; the header's root is a keyed hash of them.
+/// SHA-256 of a sealed group, by which the top knows it.
+#[must_use]
+pub fn group_hash(sealed: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, sealed).as_ref());
+    hash
+}
+
+/// The hashes of all sealed groups (zeros for one that was never written); the header's root is a keyed hash of them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Top(Box<[[u8; 32]; GROUPS]>);
 
 impl Top {
-    /// The hashes of empty groups.
+    /// No group was ever written.
     #[must_use]
     pub fn empty() -> Self {
-        Self(Box::new([Group::empty().hash(); GROUPS]))
+        Self(Box::new([[0; 32]; GROUPS]))
     }
 
     /// Reads the 64 hashes; `None` for any other length.
@@ -151,7 +151,6 @@ mod tests {
         group.set(70, Sum::from_bytes([7; 32]));
         let bytes = group.to_bytes();
         assert!(Group::from_bytes(&bytes).unwrap() == group);
-        assert_ne!(group.hash(), Group::empty().hash());
         assert!(Group::from_bytes(&bytes[1..]).is_none());
         assert!(Top::from_bytes(&bytes).is_some());
         assert!(Top::from_bytes(&bytes[..2016]).is_none());

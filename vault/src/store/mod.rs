@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use binder::{Binder, NotAuthentic, same_mac};
-pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_of};
+pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
 pub use lease::{Claim, claim};
 pub use rows::{
     AccountRow, AuditRow, BlindIndex, BoundRow, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowHasher, SessionRow, Token,

@@ -153,7 +153,7 @@ impl Readers {
         }
         let buckets = BUCKETS as u64;
         for bucket in 0..u16::try_from(BUCKETS).unwrap_or(u16::MAX) {
-            let checked = known.sum(conn, bucket).and_then(|expected| {
+            let checked = known.sum(conn, binder, bucket).and_then(|expected| {
                 let same = bucket_sum(conn, binder, bucket)? == expected;
                 if same { Ok(()) } else { Err(StoreError::tampered(Tampering::Digest, None)) }
             });
@@ -179,7 +179,7 @@ impl Readers {
         let db = |e| database("reading a bucket", &e);
         conn.execute_batch("BEGIN").map_err(db)?;
         let same = Known::load(conn, self.binder.as_ref()).and_then(|mut known| {
-            Ok(known.sum(conn, bucket)? == bucket_sum(conn, self.binder.as_ref(), bucket)?)
+            Ok(known.sum(conn, self.binder.as_ref(), bucket)? == bucket_sum(conn, self.binder.as_ref(), bucket)?)
         });
         conn.execute_batch("COMMIT").map_err(db)?;
         if !same? {

@@ -4,12 +4,12 @@
 //! Knows no verbs; they are written over it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use ring::digest::{Context, SHA256};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     database,
@@ -19,7 +19,7 @@ use crate::{
     crypto::{AuditHead, Header, Sum},
     store::{
         AccountRow, BUCKETS, Binder, BoundRow, GROUPS, Group, Head, ItemRow, LeaseRow, NewAudit, OutboxRow, RowName,
-        SessionRow, StoreError, Tampering, Token, Top, TotpRow, bucket_of, bucket_range, group_of, same_mac,
+        SessionRow, StoreError, Tampering, Token, Top, TotpRow, bucket_of, bucket_range, group_hash, group_of, same_mac,
     },
 };
 
@@ -93,23 +93,14 @@ impl Known {
     }
 
     /// The sum that the digest has for a bucket.
-    pub(super) fn sum(&mut self, conn: &Connection, bucket: u16) -> Result<Sum, StoreError> {
-        Ok(self.group(conn, group_of(bucket))?.sum(bucket))
+    pub(super) fn sum(&mut self, conn: &Connection, binder: &dyn Binder, bucket: u16) -> Result<Sum, StoreError> {
+        Ok(self.group(conn, binder, group_of(bucket))?.sum(bucket))
     }
 
-    fn group(&mut self, conn: &Connection, no: usize) -> Result<&mut Group, StoreError> {
-        use std::collections::btree_map::Entry;
+    fn group(&mut self, conn: &Connection, binder: &dyn Binder, no: usize) -> Result<&mut Group, StoreError> {
         match self.groups.entry(no) {
             Entry::Occupied(group) => Ok(group.into_mut()),
-            Entry::Vacant(place) => {
-                let sums: Option<Vec<u8>> = one(conn, "SELECT sums FROM digest_group WHERE no = ?1", [no as i64])
-                    .map_err(|e| database("reading the digest", &e))?;
-                let group = sums.map_or_else(|| Some(Group::empty()), |sums| Group::from_bytes(&sums));
-                match group {
-                    Some(group) if same_mac(&group.hash(), self.top.group(no)) => Ok(place.insert(group)),
-                    _ => Err(StoreError::tampered(Tampering::Digest, None)),
-                }
-            }
+            Entry::Vacant(place) => Ok(place.insert(read_group(conn, binder, no, self.top.group(no))?)),
         }
     }
 
@@ -191,17 +182,11 @@ impl<'a> Tx<'a> {
         stored.map(|stored| authentic(self.binder, stored)).transpose()
     }
 
-    /// Authentic rows by a condition on their table.
-    pub(super) fn select<T: Table>(&mut self, rest: &str, args: impl rusqlite::Params) -> Result<Vec<T>, StoreError> {
-        let rows = T::select(self.conn, rest, args).map_err(|e| database("reading rows", &e))?;
-        rows.into_iter().map(|stored| authentic(self.binder, stored)).collect()
-    }
-
     /// Writes `new` in place of `old`, which [`Tx::load`] gave.
     pub(super) fn put<T: Table>(&mut self, old: Option<&T>, new: &T) -> Result<(), StoreError> {
         let bucket = bucket_of(&new.place().id);
         self.check_bucket(bucket)?;
-        let (mac, mut sum) = (self.mac_of(new)?, self.known.sum(self.conn, bucket)?);
+        let (mac, mut sum) = (self.mac_of(new)?, self.known.sum(self.conn, self.binder, bucket)?);
         if let Some(old) = old {
             sum = sum.sub(self.element_of(old)?);
         }
@@ -213,7 +198,7 @@ impl<'a> Tx<'a> {
     /// Removes a row that [`Tx::load`] gave.
     pub(super) fn remove<T: Table>(&mut self, old: &T) -> Result<(), StoreError> {
         let id = old.place().id;
-        let sum = self.known.sum(self.conn, bucket_of(&id))?.sub(self.element_of(old)?);
+        let sum = self.known.sum(self.conn, self.binder, bucket_of(&id))?.sub(self.element_of(old)?);
         self.set_sum(bucket_of(&id), sum)?;
         T::delete(self.conn, &id).map_err(|e| database("removing a row", &e))
     }
@@ -254,7 +239,7 @@ impl<'a> Tx<'a> {
         if self.verified.has(bucket) {
             return Ok(());
         }
-        let expected = self.known.sum(self.conn, bucket)?;
+        let expected = self.known.sum(self.conn, self.binder, bucket)?;
         if bucket_sum(self.conn, self.binder, bucket)? != expected {
             return Err(StoreError::tampered(Tampering::Digest, None));
         }
@@ -268,13 +253,14 @@ impl<'a> Tx<'a> {
         let db = |e| database("writing the header", &e);
         let refused = |_| StoreError::Rekeyed;
         let epoch = self.binder.epoch();
+        let counter = self.known.head.counter + 1;
         for no in (0..GROUPS).filter(|no| self.dirty[*no]) {
-            let group = self.known.group(self.conn, no)?;
-            let (hash, bytes) = (group.hash(), group.to_bytes());
-            self.known.top.set(no, hash);
+            let group = self.known.group(self.conn, self.binder, no)?;
+            let sealed = self.binder.seal_group(group_no(no), counter, &group.to_bytes()).map_err(refused)?;
+            self.known.top.set(no, group_hash(sealed.as_bytes()));
             self.conn
-                .prepare_cached("INSERT OR REPLACE INTO digest_group VALUES (?1, ?2)")
-                .and_then(|mut put| put.execute(params![no as i64, bytes]))
+                .prepare_cached("INSERT OR REPLACE INTO digest_group VALUES (?1, ?2, ?3)")
+                .and_then(|mut put| put.execute(params![group_no(no), int(counter), sealed.as_bytes()]))
                 .map_err(db)?;
         }
         self.conn
@@ -284,7 +270,7 @@ impl<'a> Tx<'a> {
         self.link_audit(epoch)?;
         self.log_previous(epoch, forget_below)?;
         let header = &mut self.known.header;
-        header.counter = self.known.head.counter + 1;
+        header.counter = counter;
         header.data_epoch = epoch;
         header.digest_top = self.binder.digest_root(epoch, self.known.top.as_bytes()).map_err(refused)?;
         let sealed = self.binder.seal_header(header).map_err(refused)?;
@@ -301,14 +287,14 @@ impl<'a> Tx<'a> {
             .execute_batch("ROLLBACK TO operation; RELEASE operation")
             .map_err(|e| database("rolling an operation back", &e))?;
         while let Some((bucket, sum)) = self.undo.pop() {
-            self.known.group(self.conn, group_of(bucket))?.set(bucket, sum);
+            self.known.group(self.conn, self.binder, group_of(bucket))?.set(bucket, sum);
         }
         self.audit.truncate(self.audit_mark);
         Ok(())
     }
 
     fn set_sum(&mut self, bucket: u16, sum: Sum) -> Result<(), StoreError> {
-        let group = self.known.group(self.conn, group_of(bucket))?;
+        let group = self.known.group(self.conn, self.binder, group_of(bucket))?;
         self.undo.push((bucket, group.sum(bucket)));
         group.set(bucket, sum);
         self.dirty[group_of(bucket)] = true;
@@ -413,6 +399,27 @@ pub(super) fn bucket_sum(conn: &Connection, binder: &dyn Binder, bucket: u16) ->
     add_rows::<OutboxRow>(conn, binder, bucket, &mut sum)?;
     add_rows::<ItemRow>(conn, binder, bucket, &mut sum)?;
     Ok(sum)
+}
+
+/// The sums of a group, authenticated by the hash that the top has for it.
+fn read_group(conn: &Connection, binder: &dyn Binder, no: usize, hash: &[u8; 32]) -> Result<Group, StoreError> {
+    let tampered = || StoreError::tampered(Tampering::Digest, None);
+    let row: Option<(i64, Vec<u8>)> = conn
+        .prepare_cached("SELECT counter, sealed FROM digest_group WHERE no = ?1")
+        .and_then(|mut select| select.query_row([group_no(no)], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .map_err(|e| database("reading the digest", &e))?;
+    let Some((counter, sealed)) = row else {
+        return if hash == &[0; 32] { Ok(Group::empty()) } else { Err(tampered()) };
+    };
+    if !same_mac(&group_hash(&sealed), hash) {
+        return Err(tampered());
+    }
+    let sums = binder.open_group(group_no(no), counter.cast_unsigned(), &sealed).map_err(|_| tampered())?;
+    Group::from_bytes(&sums).ok_or_else(tampered)
+}
+
+fn group_no(no: usize) -> u8 {
+    no.to_le_bytes()[0]
 }
 
 /// What an audit entry contributes to its link.
