@@ -13,6 +13,7 @@ pub mod manager_http;
 pub mod model;
 pub mod site_http;
 pub mod sites;
+pub mod tls;
 pub mod totp;
 
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
