@@ -11,8 +11,10 @@ pub mod limits;
 pub mod login;
 pub mod manager_http;
 pub mod model;
+pub mod retry_after;
 pub mod site_http;
 pub mod sites;
+pub mod text;
 pub mod tls;
 pub mod totp;
 

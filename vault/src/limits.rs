@@ -32,7 +32,20 @@ pub const SITE_TEXT_MAX_BYTES: usize = 1024;
 pub const FORM_FIELDS_MAX: usize = 1000;
 /// Longest evidence text of a verdict, in characters: one line of a log or a report.
 pub const EVIDENCE_MAX_CHARS: usize = 200;
-/// Longest wait that a site's `Retry-After` is believed for, in seconds: a day; a longer one is a person's business.
-pub const RETRY_AFTER_MAX_S: u64 = 24 * 60 * 60;
 /// Longest wait for a connection to a site, in seconds: a SYN is repeated after 1, 3 and 7 s (RFC 6298).
 pub const CONNECT_TIMEOUT_S: u64 = 10;
+/// Longest id that the manager gives to a task or an account, in bytes: UUIDs have 36, other schemes stay below 200.
+pub const MANAGER_ID_MAX_BYTES: usize = 200;
+/// Longest message of the manager that is kept, in characters: it is shown on one line of a terminal or a log.
+pub const MANAGER_MESSAGE_MAX_CHARS: usize = 300;
+/// Most JSON values in one answer of the manager: 1000 tasks with 200 values each; an empty value costs 40 bytes here
+/// and 2 on the wire, so the bound on bytes alone would not hold memory down.
+pub const MANAGER_JSON_VALUES_MAX: usize = 200_000;
+/// Largest body of a refusal that is read for its message, in bytes: a message is one sentence.
+pub const MANAGER_REFUSAL_MAX_BYTES: usize = 64 * 1024;
+/// Longest error message that the manager takes, in characters (not bytes; contract, trap 5).
+pub const ERROR_MESSAGE_MAX_CHARS: usize = 1000;
+/// Longest URL taken from the manager, in bytes: browsers and servers agree on at least 8000 (RFC 9110 section 4.1).
+pub const URL_MAX_BYTES: usize = 8 * 1024;
+/// Longest wait that a `Retry-After` can ask for: what asks for more is asked again after an hour.
+pub const RETRY_AFTER_MAX: std::time::Duration = std::time::Duration::from_secs(3600);

@@ -46,20 +46,9 @@ fn serve_once() -> (SocketAddr, thread::JoinHandle<std::io::Result<()>>) {
     (address, server)
 }
 
-async fn fetch(
-    address: SocketAddr,
-    extra_roots_pem: Option<&[u8]>,
-) -> Result<String, reqwest::Error> {
-    let client = client_builder(extra_roots_pem)
-        .unwrap()
-        .timeout(Duration::from_secs(20))
-        .build()?;
-    client
-        .get(format!("https://{address}/"))
-        .send()
-        .await?
-        .text()
-        .await
+async fn fetch(address: SocketAddr, extra_roots_pem: Option<&[u8]>) -> Result<String, reqwest::Error> {
+    let client = client_builder(extra_roots_pem).unwrap().timeout(Duration::from_secs(20)).build()?;
+    client.get(format!("https://{address}/")).send().await?.text().await
 }
 
 #[tokio::test]
@@ -86,19 +75,9 @@ fn building_a_client_needs_and_installs_no_process_wide_provider() {
 #[test]
 fn extra_roots_that_are_no_certificates_are_refused() {
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for pem in [
-        "",
-        "no pem at all",
-        "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
-    ] {
-        assert!(
-            matches!(client_builder(Some(pem.as_bytes())), Err(TlsError::NotPem)),
-            "{pem}"
-        );
+    for pem in ["", "no pem at all", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"] {
+        assert!(matches!(client_builder(Some(pem.as_bytes())), Err(TlsError::NotPem)), "{pem}");
     }
-    assert!(matches!(
-        client_builder(Some(broken.as_bytes())),
-        Err(TlsError::NotARoot { position: 1, .. })
-    ));
+    assert!(matches!(client_builder(Some(broken.as_bytes())), Err(TlsError::NotARoot { position: 1, .. })));
     assert!(client_builder(Some(ROOT)).is_ok());
 }
