@@ -49,3 +49,12 @@ pub const ERROR_MESSAGE_MAX_CHARS: usize = 1000;
 pub const URL_MAX_BYTES: usize = 8 * 1024;
 /// Longest wait that a `Retry-After` can ask for: what asks for more is asked again after an hour.
 pub const RETRY_AFTER_MAX: std::time::Duration = std::time::Duration::from_secs(3600);
+/// Longest text of a TOTP secret, in bytes: an otpauth URI with label, issuer and image address stays below 2 KiB.
+pub const TOTP_TEXT_MAX_BYTES: usize = 4 * 1024;
+/// Lengths of a TOTP secret, in bytes: sites give out 80 bits (16 characters) and more; past one block of HMAC-SHA-1 and
+/// HMAC-SHA-256 (64 bytes) a key gains nothing (RFC 2104 section 3).
+pub const TOTP_SECRET_BYTES: std::ops::RangeInclusive<usize> = 10..=64;
+/// Digits of a TOTP code: RFC 4226 section 5.3 asks for 6 and allows 7 and 8.
+pub const TOTP_DIGITS: std::ops::RangeInclusive<u8> = 6..=8;
+/// Length of a TOTP step, in seconds: 30 is usual, 60 occurs; above five minutes a code is a password.
+pub const TOTP_PERIOD_S: std::ops::RangeInclusive<u64> = 1..=300;

@@ -12,9 +12,6 @@ use zeroize::Zeroizing;
 use super::{JarError, entry::Cookie, scope::Scope};
 use crate::{Secret, limits::COOKIES_MAX};
 
-/// The one format that is written and read. Keys that are unknown are passed over, so that optional ones may be added.
-pub(super) const VERSION: u32 = 1;
-
 /// A cookie between the jar and its bytes; it borrows from both, so that no value is copied into plain memory.
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -124,6 +121,8 @@ impl<'a> Row<'a> {
     }
 }
 
+/// The one format that is written and read. Keys that are unknown are passed over, so that optional ones may be added.
+pub(super) const VERSION: u32 = 1;
 /// Two array heads of at most 9 bytes and the version.
 const HEAD_MAX_BYTES: usize = 32;
 /// A map head, nine keys, four text heads of at most 9 bytes, three flags and two integers of at most 9 bytes.

@@ -216,11 +216,8 @@ fn a_stored_jar_is_the_same_jar() {
 }
 
 #[test]
-fn no_value_shows_in_debug_entries_or_errors() {
+fn no_value_shows_in_debug_or_entries() {
     let jar = jar_of(&[(X, "name=canary; Path=/")]);
     let shown = format!("{jar:?} {:?}", jar.entries().collect::<Vec<_>>());
     assert!(shown.contains("name") && !shown.contains("canary"), "{shown}");
-    for refusal in [Refusal::TooLong, Refusal::NotUtf8, Refusal::Prefix, Refusal::Full] {
-        assert!(!refusal.to_string().contains("canary"));
-    }
 }
