@@ -22,6 +22,18 @@ pub const SITE_BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
 pub const REDIRECTS_MAX: usize = 10;
 /// Largest sealed payload, in bytes: a jar at its limit stays below it.
 pub const RECORD_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Largest sites file, in bytes: a thousand sites of 4 KiB each.
+pub const SITES_FILE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Most origins, aliases, media origins or marks in one list of a site: what a person still reads through.
+pub const SITE_LIST_MAX: usize = 16;
+/// Longest path, selector, pattern or text in the sites file, in bytes: paths of real forms stay far below.
+pub const SITE_TEXT_MAX_BYTES: usize = 1024;
+/// Most fields of one HTML form: PHP's `max_input_vars` is 1000.
+pub const FORM_FIELDS_MAX: usize = 1000;
+/// Longest evidence text of a verdict, in characters: one line of a log or a report.
+pub const EVIDENCE_MAX_CHARS: usize = 200;
+/// Longest wait for a connection to a site, in seconds: a SYN is repeated after 1, 3 and 7 s (RFC 6298).
+pub const CONNECT_TIMEOUT_S: u64 = 10;
 /// Longest id that the manager gives to a task or an account, in bytes: UUIDs have 36, other schemes stay below 200.
 pub const MANAGER_ID_MAX_BYTES: usize = 200;
 /// Longest message of the manager that is kept, in characters: it is shown on one line of a terminal or a log.
@@ -46,17 +58,3 @@ pub const TOTP_SECRET_BYTES: std::ops::RangeInclusive<usize> = 10..=64;
 pub const TOTP_DIGITS: std::ops::RangeInclusive<u8> = 6..=8;
 /// Length of a TOTP step, in seconds: 30 is usual, 60 occurs; above five minutes a code is a password.
 pub const TOTP_PERIOD_S: std::ops::RangeInclusive<u64> = 1..=300;
-/// Largest sites file, in bytes: a thousand sites of 4 KiB each.
-pub const SITES_FILE_MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Most origins, aliases, media origins or marks in one list of a site: what a person still reads through.
-pub const SITE_LIST_MAX: usize = 16;
-/// Longest path, selector, pattern or text in the sites file, in bytes: paths of real forms stay far below.
-pub const SITE_TEXT_MAX_BYTES: usize = 1024;
-/// Most fields of one HTML form: PHP's `max_input_vars` is 1000.
-pub const FORM_FIELDS_MAX: usize = 1000;
-/// Longest evidence text of a verdict, in characters: one line of a log or a report.
-pub const EVIDENCE_MAX_CHARS: usize = 200;
-/// Longest wait that a site's `Retry-After` is believed for, in seconds: a day; a longer one is a person's business.
-pub const RETRY_AFTER_MAX_S: u64 = 24 * 60 * 60;
-/// Longest wait for a connection to a site, in seconds: a SYN is repeated after 1, 3 and 7 s (RFC 6298).
-pub const CONNECT_TIMEOUT_S: u64 = 10;

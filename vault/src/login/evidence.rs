@@ -11,6 +11,7 @@ use crate::{
     limits::EVIDENCE_MAX_CHARS,
     site_http::{Page, SiteError},
     sites::{FormLogin, Mark, Marks},
+    text::escape_bounded,
 };
 
 /// What a site's answer says about a session.
@@ -71,7 +72,7 @@ impl Evidence {
     /// escaped.
     #[must_use]
     pub fn new(verdict: Verdict, mark: &str) -> Self {
-        Self { verdict, mark: one_line(mark), status: None, retry_after: None }
+        Self { verdict, mark: escape_bounded(mark, EVIDENCE_MAX_CHARS), status: None, retry_after: None }
     }
 
     /// Evidence from `page`.
@@ -136,9 +137,8 @@ impl<'p> View<'p> {
         let Mark { selector, text, status, location } = mark;
         let text = text.as_deref().unwrap_or_default();
         let status_holds = status.is_none_or(|status| status == self.page.status);
-        let location_holds = || {
-            location.as_ref().is_none_or(|pattern| self.page.hops.iter().any(|hop| pattern.matches(&hop.to)))
-        };
+        let location_holds =
+            || location.as_ref().is_none_or(|pattern| self.page.hops.iter().any(|hop| pattern.matches(&hop.to)));
         let content_holds = || match selector {
             Some(selector) => self
                 .html()
@@ -172,16 +172,6 @@ fn logged_out(view: &View<'_>, login: &FormLogin) -> Option<String> {
     view.shown("logged_out", &login.logged_out)
         .or_else(|| (view.page.status == 401).then(|| "status 401".to_owned()))
         .or_else(|| view.page.was_redirected_to(login_path).then(|| "redirect to the login page".to_owned()))
-}
-
-fn one_line(text: &str) -> String {
-    // Beside controls: marks that reverse or hide text (Unicode TR 36, section 3).
-    let steers = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    let escaped = text.chars().flat_map(|c| {
-        let (plain, escape) = if steers(c) { (None, Some(c.escape_unicode())) } else { (Some(c), None) };
-        plain.into_iter().chain(escape.into_iter().flatten())
-    });
-    escaped.take(EVIDENCE_MAX_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -139,7 +139,9 @@ impl FormAuth {
         let (page, form) = match (asks(&answer), &step.page) {
             (Ok(form), _) => (answer, form),
             (Err(_), None) => return Ok(answer),
-            (Err(_), Some(_)) if judge(&answer, &self.login).verdict == Verdict::Live => return Ok(answer),
+            (Err(_), Some(_)) if judge(&answer, &self.login).verdict == Verdict::Live => {
+                return Ok(answer);
+            }
             (Err(_), Some(path)) => {
                 let page = self.get(path, jar).await;
                 let page = page.map_err(|error| LoginOutcome::Ambiguous(Evidence::from_error(&error)))?;

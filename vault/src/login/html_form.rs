@@ -69,17 +69,16 @@ impl HtmlForm {
     pub fn find(page: &Page, selector: &CssSelector) -> Result<Self, FormError> {
         let html = Html::parse_document(&page.body);
         let form = html.select(selector.compiled()).find(|element| element.value().name() == "form");
-        let form = form.ok_or_else(|| FormError::NotFound {
-            selector: selector.as_str().to_owned(),
-            status: page.status,
-        })?;
+        let form =
+            form.ok_or_else(|| FormError::NotFound { selector: selector.as_str().to_owned(), status: page.status })?;
         let base = selector_of("base[href]").and_then(|base| html.select(&base).next()?.attr("href"));
         let base = base.and_then(|href| page.url.join(href).ok()).unwrap_or_else(|| page.url.clone());
         let action = match form.attr("action").map(str::trim).filter(|action| !action.is_empty()) {
             Some(action) => base.join(action).map_err(|_| FormError::BadAction)?,
             None => page.url.clone(),
         };
-        let says = |name: &str, value: &str| form.attr(name).is_some_and(|text| text.trim().eq_ignore_ascii_case(value));
+        let says =
+            |name: &str, value: &str| form.attr(name).is_some_and(|text| text.trim().eq_ignore_ascii_case(value));
 
         let mut filled = Self {
             action,
@@ -137,10 +136,14 @@ impl HtmlForm {
     }
 
     fn read_controls(&mut self, html: &Html, form: ElementRef<'_>) -> Result<(), FormError> {
-        let Some(controls) = selector_of("input, select, textarea, button") else { return Ok(()) };
+        let Some(controls) = selector_of("input, select, textarea, button") else {
+            return Ok(());
+        };
         let mut has_button = false;
         for control in html.select(&controls).filter(|control| belongs_to(*control, form)) {
-            let Some(name) = control.attr("name").filter(|name| !name.is_empty()) else { continue };
+            let Some(name) = control.attr("name").filter(|name| !name.is_empty()) else {
+                continue;
+            };
             if is_disabled(control) {
                 continue;
             }
@@ -215,7 +218,9 @@ fn values(control: ElementRef<'_>) -> Vec<String> {
 }
 
 fn selected(select: ElementRef<'_>) -> Vec<String> {
-    let Some(option) = selector_of("option") else { return Vec::new() };
+    let Some(option) = selector_of("option") else {
+        return Vec::new();
+    };
     let options = || select.select(&option).filter(|option| option.attr("disabled").is_none());
     let value = |option: ElementRef<'_>| match option.attr("value") {
         Some(value) => value.to_owned(),

@@ -3,7 +3,11 @@
 //! The order of a hop: the URL's origin is checked, then the jar is asked for that URL, then the request leaves, then
 //! the answer's cookies enter the jar. Nothing is sent before the check.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use reqwest::{
     Method, Response,
@@ -14,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{
     error::SiteError,
-    page::{Hop, Page, content_type, date_ms, retry_after},
+    page::{Hop, Page, content_type, date_ms},
     request::{Payload, SiteRequest},
     transport::Transport,
 };
@@ -22,6 +26,7 @@ use crate::{
     cookies::{Jar, Stored},
     limits::{NAME_MAX_BYTES, REDIRECTS_MAX, SITE_BODY_MAX_BYTES},
     model::Clock,
+    retry_after::retry_after,
     sites::Site,
 };
 
@@ -157,7 +162,8 @@ impl SiteClient {
     ) -> Result<Page, SiteError> {
         let headers = response.headers();
         let (content_type, date_ms) = (content_type(headers), date_ms(headers));
-        let retry_after = retry_after(headers, self.now_ms());
+        let retry_after =
+            retry_after(headers, SystemTime::UNIX_EPOCH + Duration::from_millis(self.now_ms().max(0).unsigned_abs()));
         let body = read_bounded(&mut response, SITE_BODY_MAX_BYTES).await?;
         let body = Zeroizing::new(String::from_utf8_lossy(&body).into_owned());
         let status = response.status().as_u16();
@@ -188,7 +194,9 @@ pub(super) async fn read_bounded(response: &mut Response, limit: usize) -> Resul
 pub(super) fn redirect(from: &Url, response: &Response) -> Result<Option<Hop>, SiteError> {
     let status = response.status().as_u16();
     let location = response.headers().get(LOCATION);
-    let Some(location) = location.filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308)) else { return Ok(None) };
+    let Some(location) = location.filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308)) else {
+        return Ok(None);
+    };
     let location = std::str::from_utf8(location.as_bytes()).map_err(|_| SiteError::BadRedirect)?;
     let mut to = from.join(location).map_err(|_| SiteError::BadRedirect)?;
     if to.set_username("").and_then(|()| to.set_password(None)).is_err() && to.has_host() {

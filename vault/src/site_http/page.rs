@@ -1,13 +1,13 @@
 //! What a site answered, in the shape that verdicts are read from. Knows no marks.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName};
 use url::Url;
 use zeroize::Zeroizing;
-
-use crate::limits::RETRY_AFTER_MAX_S;
 
 /// The final answer to a request, and the way to it.
 ///
@@ -24,7 +24,7 @@ pub struct Page {
     pub body: Zeroizing<String>,
     /// The media type without parameters, in lower case.
     pub content_type: Option<String>,
-    /// How long the site asks to wait, at most [`RETRY_AFTER_MAX_S`].
+    /// How long the site asks to wait, at most [`crate::limits::RETRY_AFTER_MAX`].
     pub retry_after: Option<Duration>,
     /// The site's clock as its `Date` header says, in Unix milliseconds.
     pub date_ms: Option<i64>,
@@ -74,25 +74,8 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
 
 /// `Date` (RFC 9110 section 6.6.1) in Unix milliseconds.
 pub(super) fn date_ms(headers: &HeaderMap) -> Option<i64> {
-    http_date(text(headers, &DATE)?).map(Timestamp::as_millisecond)
-}
-
-/// `Retry-After` (RFC 9110 section 10.2.3): seconds or a date.
-pub(super) fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
-    let text = text(headers, &RETRY_AFTER)?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = http_date(text)?.as_millisecond();
-            Duration::from_millis(u64::try_from(until.saturating_sub(now_ms)).unwrap_or(0))
-        }
-    };
-    Some(wait.min(Duration::from_secs(RETRY_AFTER_MAX_S)))
-}
-
-/// The form that servers send (RFC 9110 section 5.6.7, IMF-fixdate), which is also RFC 2822's.
-fn http_date(text: &str) -> Option<Timestamp> {
-    DateTimeParser::new().parse_timestamp(text).ok()
+    let since = httpdate::parse_http_date(text(headers, &DATE)?).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
@@ -103,38 +86,25 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use std::time::Duration;
+    use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 
-    use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-
-    use super::{RETRY_AFTER_MAX_S, date_ms, retry_after};
+    use super::{content_type, date_ms};
 
     #[test]
-    fn retry_after_is_read_as_seconds_or_as_a_date_and_is_bounded() {
-        // 1994-11-06T08:49:37Z, the example date of RFC 9110.
-        let now_ms = 784_111_777_000;
-        let rows = [
-            ("0", Some(0)),
-            (" 120 ", Some(120)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
-            ("Sun, 06 Nov 2094 08:49:37 GMT", Some(RETRY_AFTER_MAX_S)),
-            ("99999999999999", Some(RETRY_AFTER_MAX_S)),
-            ("-1", None),
-            ("soon", None),
-            ("", None),
-        ];
-        for (text, seconds) in rows {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-            assert_eq!(retry_after(&headers, now_ms), seconds.map(Duration::from_secs), "{text}");
+    fn the_sites_clock_is_read_and_garbage_is_not() {
+        for (text, ms) in [("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777_000)), ("yesterday", None), ("", None)] {
+            let headers = HeaderMap::from_iter([(DATE, text.parse().unwrap())]);
+            assert_eq!(date_ms(&headers), ms, "{text}");
         }
     }
 
     #[test]
-    fn the_sites_clock_is_read_and_garbage_is_not() {
-        for (text, ms) in [("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777_000)), ("yesterday", None)] {
-            let headers = HeaderMap::from_iter([(DATE, text.parse().unwrap())]);
-            assert_eq!(date_ms(&headers), ms, "{text}");
+    fn media_types_are_compared_without_case_and_parameters() {
+        for (text, media_type) in [("Text/HTML ; charset=utf-8", "text/html"), ("application/json", "application/json")]
+        {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, text.parse().unwrap())]);
+            assert_eq!(content_type(&headers).as_deref(), Some(media_type), "{text}");
         }
+        assert_eq!(content_type(&HeaderMap::new()), None);
     }
 }

@@ -10,6 +10,9 @@ use toml::{
 
 use super::SitesError;
 
+/// The name of a driver, and the table that it was taken from.
+pub(super) type Driven<'i> = (Spanned<String>, Spanned<DeValue<'i>>);
+
 /// Reads `value`, which stands at `key`, into a `T`.
 pub(super) fn read<T: DeserializeOwned>(text: &str, value: Spanned<DeValue<'_>>, key: &str) -> Result<T, SitesError> {
     let span = value.span();
@@ -25,8 +28,10 @@ pub(super) fn take_driven<'i>(
     table: &mut DeTable<'i>,
     key: &str,
     name: &str,
-) -> Result<Option<(Spanned<String>, Spanned<DeValue<'i>>)>, SitesError> {
-    let Some(value) = table.remove(name) else { return Ok(None) };
+) -> Result<Option<Driven<'i>>, SitesError> {
+    let Some(value) = table.remove(name) else {
+        return Ok(None);
+    };
     let (span, key) = (value.span(), format!("{key}.{name}"));
     let DeValue::Table(mut inner) = value.into_inner() else {
         return Err(invalid(text, span, &key, "a table with a `driver` is expected"));

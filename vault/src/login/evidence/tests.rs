@@ -50,7 +50,10 @@ fn a_verdict_needs_its_evidence() {
         assert!(evidence.verdict == verdict && evidence.mark.contains(mark), "{status} {body}: {evidence:?}");
         assert_eq!(evidence.status, Some(status));
     }
-    let unlocked = judge(&page(200, "<p class=notice>Welcome. <i>It is locked.</i>".replace("locked", "open").as_str(), &[]), login);
+    let unlocked = judge(
+        &page(200, "<p class=notice>Welcome. <i>It is locked.</i>".replace("locked", "open").as_str(), &[]),
+        login,
+    );
     assert_eq!(unlocked.verdict, Verdict::Unknown, "the element without the text is no mark");
 }
 
@@ -59,5 +62,5 @@ fn evidence_is_one_bounded_line_that_steers_no_terminal() {
     let mark = Evidence::new(Verdict::Unknown, "a\u{1b}[31m\r\nb\u{202e}c").mark;
     assert_eq!(mark, "a\\u{1b}[31m\\u{d}\\u{a}b\\u{202e}c");
     let long = Evidence::new(Verdict::Unknown, &"é".repeat(EVIDENCE_MAX_CHARS + 1)).mark;
-    assert_eq!(long.chars().count(), EVIDENCE_MAX_CHARS);
+    assert_eq!(long.trim_end_matches('…').chars().count(), EVIDENCE_MAX_CHARS);
 }
