@@ -585,7 +585,8 @@ fn check(record: &AccountRecord) -> Result<(), AccountError> {
 }
 
 /// What comes from the manager or a task is not refused as a whole for one bad value: that value is left out.
-pub(crate) fn admissible(mut fields: Fields) -> Fields {
+#[must_use]
+pub fn admissible(mut fields: Fields) -> Fields {
     if fields.totp.as_ref().is_some_and(|totp| Totp::parse(totp).is_err()) {
         tracing::warn!("a TOTP secret from the manager cannot be read and is left out");
         fields.totp = None;

@@ -29,7 +29,7 @@ pub mod tls;
 pub mod totp;
 mod vault;
 
-pub use accounts::{AccountError, Edit, NewAccount, Pulled};
+pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
 pub use anchor_file::AnchorFileError;
 pub use audit::AuditEntry;
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};

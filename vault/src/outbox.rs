@@ -16,6 +16,7 @@ use crate::{
     accounts::{AccountError, RETRIES},
     checkout::{CheckOutAsk, CheckOutError, LeaseHandle},
     crypto::{Kind, Place},
+    items::ItemChange,
     manager_http::Class,
     model::{AccountId, Action, Field, MessageId},
     record::{MESSAGE_REV, MessageBody},
@@ -211,13 +212,24 @@ impl Vault {
         self.message(Lane::Task, subject, after, &MessageBody::Task(Zeroizing::new(report.body.to_vec())))
     }
 
-    /// Owes a report that no checkout leads to (a task that is refused before any account is touched).
+    /// Owes a report that no checkout leads to (a task that is refused before any account is touched), together with
+    /// the items that remember it; false when one of those was changed in between, and nothing was written.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn owe_report(&self, report: &NewReport) -> Result<(), StoreError> {
+    pub async fn owe_report(&self, report: &NewReport, items: &[ItemChange]) -> Result<bool, StoreError> {
         let outbox = vec![self.report_row(report, None)?];
-        self.store.save(Changes { outbox, ..Changes::default() }).await.map(|_| ())
+        let items = self.item_rows(items)?;
+        Ok(self.store.save(Changes { outbox, items, ..Changes::default() }).await? == Saved::Done)
+    }
+
+    /// Whether a report on this task is still owed, or stuck.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn report_owed(&self, task: &str) -> Result<bool, StoreError> {
+        let subject = self.index(IX_TASK, &[task.as_bytes()])?;
+        Ok(!self.store.outbox(FindOutbox::Subject(subject), 1).await?.is_empty())
     }
 
     async fn deliver_account(

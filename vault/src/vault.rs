@@ -226,6 +226,18 @@ impl Vault {
         Ok(())
     }
 
+    /// The time by the vault's clock, Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.opener.clock.wall_ms()
+    }
+
+    /// The vault's clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.opener.clock)
+    }
+
     /// The vault's id.
     #[must_use]
     pub fn id(&self) -> VaultId {

@@ -124,6 +124,13 @@ impl Site {
         self.canonical_origin().join(path).ok().filter(|url| self.allows(url))
     }
 
+    /// The URL that flat cookie strings are made for: where a session is probed, else the canonical origin.
+    #[must_use]
+    pub fn flat_url(&self) -> Url {
+        let probe = self.login_form().and_then(|form| self.resolve(form.probe.as_str()));
+        probe.unwrap_or_else(|| self.canonical_origin().clone())
+    }
+
     /// The login form and its marks, where the site has one.
     #[must_use]
     pub fn login_form(&self) -> Option<&FormLogin> {
