@@ -1,3 +1,4 @@
 //! Skeleton.
 
+pub mod drivers;
 pub mod sources;
