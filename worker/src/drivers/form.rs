@@ -1,6 +1,8 @@
 //! Posting through an HTML form that the sites file describes.
 //!
-//!     page with the form ─filled in→ POST ─redirect to `posted`→ the link
+//! ```text
+//! page with the form ─filled in→ POST ─redirect to `posted`→ the link
+//! ```
 //!
 //! Up to the POST nothing has happened. Its answer is read without following, since the redirect is the evidence and
 //! may be all that arrives. Knows no login and no account.

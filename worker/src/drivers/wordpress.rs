@@ -1,6 +1,8 @@
 //! Posting to WordPress through its REST API, with a cookie session and its nonce or with an application password.
 //!
-//!     who am I ─id→ images ─addresses→ POST wp/v2/posts ─201→ the link
+//! ```text
+//! who am I ─id→ images ─addresses→ POST wp/v2/posts ─201→ the link
+//! ```
 //!
 //! Until the last request no post exists; images that were uploaded may stay behind. The API is reached below
 //! `wp-json/`, which WordPress serves where permalinks are not "plain". Source: REST API Handbook, and answers of
