@@ -356,6 +356,10 @@ impl Drive<'_> {
                         let driven = self.again(evidence.mark, evidence.retry_after.unwrap_or(RETRY_AFTER), true);
                         return Ok(Driven { standing: Some(standing), ..driven });
                     }
+                    // A page that holds the account back may be the answer to a post that was taken.
+                    if let Found::Yes { link } = self.find(checkout).await {
+                        return Ok(Driven { standing: Some(standing), ..done(link) });
+                    }
                     return Ok(failed(blocked_reason(&standing), Some(standing)));
                 }
                 Outcome::Expired { evidence } => {

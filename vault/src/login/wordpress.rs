@@ -128,13 +128,16 @@ struct RestAnswer {
     code: Option<String>,
 }
 
-/// The codes of `wp_authenticate_application_password` for a name or password that is not right.
-const REFUSALS: [&str; 5] = [
+/// What a name or password that is not right is answered with: the codes of `wp_authenticate_application_password`, and
+/// what WordPress 6.1 sends in their place. The last also comes where a server in front drops the header, which is a
+/// person's business just so.
+const REFUSALS: [&str; 6] = [
     "incorrect_password",
     "invalid_username",
     "invalid_email",
     "application_passwords_disabled",
     "application_passwords_disabled_for_user",
+    "rest_not_logged_in",
 ];
 
 #[cfg(test)]

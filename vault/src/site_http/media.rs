@@ -26,7 +26,7 @@ pub struct MediaClient {
 /// An image as it was fetched.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Image {
+pub struct FetchedImage {
     /// What its first bytes say it is.
     pub kind: ImageKind,
     /// Its bytes, at most the site's `image_max_bytes`.
@@ -109,7 +109,7 @@ impl MediaClient {
     ///
     /// # Errors
     /// See [`MediaError`].
-    pub async fn fetch(&self, url: &str) -> Result<Image, MediaError> {
+    pub async fn fetch(&self, url: &str) -> Result<FetchedImage, MediaError> {
         let mut url = Url::parse(url).map_err(|_| MediaError::NotAUrl)?;
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
             return Err(MediaError::NotAUrl);
@@ -135,7 +135,7 @@ impl MediaClient {
                 other => MediaError::Transfer(other),
             })?;
             let kind = ImageKind::of(&bytes).ok_or(MediaError::NotAnImage)?;
-            return Ok(Image { kind, bytes: Bytes::from_owner(bytes) });
+            return Ok(FetchedImage { kind, bytes: Bytes::from_owner(bytes) });
         }
         Err(MediaError::Transfer(SiteError::TooManyRedirects { limit: REDIRECTS_MAX }))
     }
@@ -195,9 +195,9 @@ impl fmt::Debug for MediaClient {
     }
 }
 
-impl fmt::Debug for Image {
+impl fmt::Debug for FetchedImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Image({:?}, {} bytes)", self.kind, self.bytes.len())
+        write!(f, "FetchedImage({:?}, {} bytes)", self.kind, self.bytes.len())
     }
 }
 

@@ -14,7 +14,7 @@ mod transport;
 
 pub use client::SiteClient;
 pub use error::SiteError;
-pub use media::{Image, ImageKind, MediaClient, MediaError};
+pub use media::{FetchedImage, ImageKind, MediaClient, MediaError};
 pub use page::{Hop, Page};
 pub use request::{FilePart, SiteRequest};
 pub use transport::{Transport, TransportError};

@@ -83,8 +83,8 @@ pub struct FormPost {
     pub page: SitePath,
     /// The form on it.
     pub form: CssSelector,
-    /// The field for the title.
-    pub title_field: FieldName,
+    /// The field for the title, on sites whose posts have one.
+    pub title_field: Option<FieldName>,
     /// The field for the HTML body.
     pub body_field: FieldName,
     /// The file field for images; without it a post with images is refused.

@@ -1,7 +1,7 @@
 //! The sites file: which sites the operator has authorised, where they live, how one logs in and posts there.
 //!
 //! Text goes in, checked types come out: a [`Site`] cannot hold an unusable origin, selector, path or bound. The way is
-//! `toml`'s tree with its positions, then one serde pass a table ([`read`]), so that each error names line and key.
+//! `toml`'s tree with its positions, then one serde pass a table, so that each error names line and key.
 //! It knows no HTTP, no cookies and no accounts; what a mark is compared with is [`crate::login`]'s.
 
 mod form;
@@ -60,6 +60,21 @@ pub enum SitesError {
 
 impl Sites {
     /// Reads a sites file: TOML with one `[[site]]` table a site; see [`Site`] for its keys.
+    ///
+    /// ```
+    /// # use latchkey_vault::sites::{Sites, SitesError};
+    /// let sites = Sites::parse(
+    ///     r#"
+    ///     [[site]]
+    ///     domain = "blog.example"
+    ///     origins = ["https://blog.example"]
+    ///     login = { driver = "wordpress" }
+    ///     post = { driver = "wordpress" }
+    ///     "#,
+    /// )?;
+    /// assert!(sites.find("Blog.Example").is_some());
+    /// # Ok::<(), SitesError>(())
+    /// ```
     ///
     /// # Errors
     /// [`SitesError`] names the first line that has to be changed. No part of a file with an error is used.

@@ -1,0 +1,211 @@
+//! Posting through an HTML form that the sites file describes.
+//!
+//! ```text
+//! page with the form ─filled in→ POST ─redirect to `posted`→ the link
+//! ```
+//!
+//! Up to the POST nothing has happened. Its answer is read without following, since the redirect is the evidence and
+//! may be all that arrives. Knows no login and no account.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use latchkey_vault::{
+    login::{Evidence, FormError, HtmlForm, Verdict, judge, shown_mark},
+    site_http::{FilePart, Page, SiteClient, SiteRequest},
+    sites::{FindPosts, FormPost},
+};
+use scraper::Html;
+use url::Url;
+
+use super::{
+    BorrowedSession, Deadline, Driver, Found, NOTHING_TO_FIND, Outcome, PostInput, TOO_LATE, ended, refused, retry,
+    unknown,
+};
+
+/// The form of one site.
+pub(super) struct FormDriver {
+    client: Arc<SiteClient>,
+    post: FormPost,
+}
+
+impl FormDriver {
+    pub(super) const fn new(client: Arc<SiteClient>, post: FormPost) -> Self {
+        Self { client, post }
+    }
+
+    async fn try_post(
+        &self,
+        session: &mut BorrowedSession<'_>,
+        post: &PostInput,
+        deadline: &Deadline,
+    ) -> Result<Outcome, Outcome> {
+        let page = self.open_form(session, deadline).await?;
+        let request = self.fill_in(&page, post).await?.without_redirects().until(deadline.instant());
+        if deadline.is_past() {
+            return Err(retry(TOO_LATE));
+        }
+        let answer = self.client.send(request, session.jar).await.map_err(|error| match error.nothing_sent() {
+            true => retry(error),
+            false => unknown(error),
+        })?;
+        Ok(self.read_answer(answer, session, deadline).await)
+    }
+
+    /// Brings the page with the form, or what it says against the session.
+    async fn open_form(&self, session: &mut BorrowedSession<'_>, deadline: &Deadline) -> Result<Page, Outcome> {
+        let url = self.client.site().resolve(self.post.page.as_str());
+        let url = url.ok_or_else(|| refused("the form's path leads away from the site"))?;
+        let page =
+            self.client.send(SiteRequest::get(url).until(deadline.instant()), session.jar).await.map_err(retry)?;
+        match ended(self.judge(&page)) {
+            Some(outcome) => Err(outcome),
+            None if page.status == 429 || page.status >= 500 => {
+                let reason = format!("the form is answered with status {}", page.status);
+                Err(Outcome::Retry { after: page.retry_after, reason })
+            }
+            None => Ok(page),
+        }
+    }
+
+    async fn fill_in<'r>(&self, page: &Page, post: &PostInput) -> Result<SiteRequest<'r>, Outcome> {
+        let mut form = HtmlForm::find(page, &self.post.form).map_err(|error| match error {
+            // Another page in its place may pass; a form that does not fit the sites file does not.
+            FormError::NotFound { .. } => retry(error),
+            other => refused(other),
+        })?;
+        if let Some(field) = &self.post.title_field {
+            form.set(field.as_str(), &post.title).map_err(refused)?;
+        }
+        form.set(self.post.body_field.as_str(), &post.body_html).map_err(refused)?;
+        let files = match &self.post.image_field {
+            Some(field) => post.images.iter().map(|image| FilePart {
+                field: field.as_str().to_owned(),
+                name: image.name.clone(),
+                mime: image.mime,
+                bytes: image.bytes.clone(),
+            }),
+            None if post.images.is_empty() => return form.into_request(&[]).await.map_err(refused),
+            None => return Err(refused("the post has images, and the site's form has no field for them")),
+        };
+        form.into_request(&files.collect::<Vec<_>>()).await.map_err(refused)
+    }
+
+    /// Finds the evidence in the answer to the POST, one redirect further where need be.
+    async fn read_answer(&self, answer: Page, session: &mut BorrowedSession<'_>, deadline: &Deadline) -> Outcome {
+        let Some(hop) = answer.hops.last().cloned() else { return self.weigh(&answer) };
+        if let Some(link) = self.link(&hop.to) {
+            return Outcome::Done { link };
+        }
+        let request = SiteRequest::get(hop.to.clone()).until(deadline.instant());
+        match self.client.send(request, session.jar).await {
+            Err(error) => unknown(error),
+            Ok(mut landing) => {
+                landing.hops.insert(0, hop);
+                self.weigh(&landing)
+            }
+        }
+    }
+
+    fn weigh(&self, answer: &Page) -> Outcome {
+        if let Some(link) = answer.hops.iter().find_map(|hop| self.link(&hop.to)) {
+            return Outcome::Done { link };
+        }
+        // An overloaded or broken site may have published before it said so, whatever its page looks like.
+        let is_clear = answer.status != 429 && answer.status < 500;
+        if let Some(mark) = shown_mark(answer, "refused", &self.post.refused).filter(|_| is_clear) {
+            return refused(format!("the site shows {mark} (status {})", answer.status));
+        }
+        let neither = || unknown(format!("the answer shows neither a post nor a refusal (status {})", answer.status));
+        ended(self.judge(answer)).unwrap_or_else(neither)
+    }
+
+    /// The address that a redirect leads to, when it is a post's.
+    fn link(&self, to: &Url) -> Option<String> {
+        (self.post.posted.matches(to) && self.client.site().allows(to)).then(|| to.to_string())
+    }
+
+    fn judge(&self, page: &Page) -> Evidence {
+        match self.client.site().login_form() {
+            Some(login) => judge(page, login),
+            None if page.status == 401 => Evidence::from_page(Verdict::Expired, "status 401", page),
+            None => Evidence::from_page(Verdict::Unknown, "the sites file names no marks", page),
+        }
+    }
+
+    async fn try_find(
+        &self,
+        session: &mut BorrowedSession<'_>,
+        post: &PostInput,
+        deadline: &Deadline,
+    ) -> Result<Found, String> {
+        let find = self.post.find.as_ref().ok_or("the sites file does not say where posts are listed")?;
+        if post.title.trim().is_empty() && post.visible_marker().is_none() {
+            return Err(NOTHING_TO_FIND.to_owned());
+        }
+        let path = find.page.fill(session.username, &post.title, &post.marker);
+        let path = path.ok_or("the list is the user's, and the session has no user name")?;
+        let url = self.client.site().resolve(&path).ok_or("the list's path leads away from the site")?;
+        let list = self.open(url, session, deadline).await?;
+        if shown_mark(&list, "list", &find.list).is_none() {
+            return Err("the page does not show the mark of the list".to_owned());
+        }
+        let links = self.links(find, &list);
+        for link in links.iter().take(CANDIDATES_MAX) {
+            if shows(&self.open(link.clone(), session, deadline).await?, post) {
+                return Ok(Found::Yes { link: link.to_string() });
+            }
+        }
+        match links.len() > CANDIDATES_MAX {
+            true => Err(format!("{} posts are listed, {CANDIDATES_MAX} were opened", links.len())),
+            false => Ok(Found::No),
+        }
+    }
+
+    async fn open(&self, url: Url, session: &mut BorrowedSession<'_>, deadline: &Deadline) -> Result<Page, String> {
+        let request = SiteRequest::get(url).until(deadline.instant());
+        let page = self.client.send(request, session.jar).await.map_err(|error| error.to_string())?;
+        if page.status == 200 { Ok(page) } else { Err(format!("a page is answered with status {}", page.status)) }
+    }
+
+    /// The posts that the list links to, each once, in its order.
+    fn links(&self, find: &FindPosts, list: &Page) -> Vec<Url> {
+        let html = Html::parse_document(&list.body);
+        let hrefs = html.select(find.links.compiled()).filter_map(|element| element.attr("href"));
+        let urls = hrefs.filter_map(|href| list.url.join(href).ok()).filter(|url| self.link(url).is_some());
+        let mut seen = BTreeSet::new();
+        urls.filter(|url| seen.insert(url.to_string())).collect()
+    }
+}
+
+#[async_trait]
+impl Driver for FormDriver {
+    async fn post(&self, session: &mut BorrowedSession<'_>, post: &PostInput, deadline: &Deadline) -> Outcome {
+        self.try_post(session, post, deadline).await.unwrap_or_else(|ended| ended)
+    }
+
+    async fn find_post(&self, session: &mut BorrowedSession<'_>, post: &PostInput, deadline: &Deadline) -> Found {
+        self.try_find(session, post, deadline).await.unwrap_or_else(Found::Inconclusive)
+    }
+}
+
+/// Whether the page is the post's: its title as text, and its marker as text or in the markup, as a link's address is.
+fn shows(page: &Page, post: &PostInput) -> bool {
+    let text = one_spaced(&Html::parse_document(&page.body).root_element().text().collect::<String>());
+    let holds = |wanted: &str| {
+        text.contains(&one_spaced(wanted))
+            || page.body.contains(wanted)
+            || page.body.replace("&amp;", "&").contains(wanted)
+    };
+    text.contains(&one_spaced(&post.title)) && post.visible_marker().is_none_or(holds)
+}
+
+fn one_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A look-up is by title or marker, so that more candidates mean that the site does not filter.
+const CANDIDATES_MAX: usize = 10;
+
+#[cfg(test)]
+mod tests;
