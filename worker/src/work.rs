@@ -286,7 +286,7 @@ impl Bench {
             images,
             marker: String::new(),
         };
-        let mut drive = Drive { bench: self, task, desk, kept: &kept, input, held, last_try };
+        let mut drive = Drive { bench: self, task, desk, kept: &kept, input, held, last_try, by_app_password: false };
         let driven = drive.run(&mut checkout).await?;
         drive.held.attempt.state = driven.state.clone();
         let back = drive.check_in(driven.standing);
@@ -321,6 +321,8 @@ struct Drive<'a> {
     input: PostInput,
     held: Held,
     last_try: bool,
+    /// Whether the account's app password is used in place of a session.
+    by_app_password: bool,
 }
 
 impl Drive<'_> {
@@ -329,7 +331,8 @@ impl Drive<'_> {
             return Ok(done(link.clone()));
         }
         let has_app_password = checkout.account.record.app_password.is_some();
-        if checkout.jar.is_empty() && !has_app_password
+        self.by_app_password = has_app_password && self.desk.driver.as_ref().is_some_and(|d| d.takes_app_password());
+        if checkout.jar.is_empty() && !self.by_app_password
             && let Some(driven) = self.refresh(checkout).await?
         {
             return Ok(driven);
@@ -364,6 +367,8 @@ impl Drive<'_> {
                 }
                 Outcome::Expired { evidence } => {
                     self.held.attempt.state = State::Nothing;
+                    // Where the app password is refused, a session may still do.
+                    self.by_app_password = false;
                     refreshes += 1;
                     if refreshes > REFRESHES_MAX {
                         return Ok(self.again(format!("a fresh session was refused: {}", evidence.mark), RETRY_AFTER, true));
@@ -404,7 +409,7 @@ impl Drive<'_> {
         let Some(driver) = &self.desk.driver else {
             return Outcome::Refused { reason: "the sites file names no way to post".into() };
         };
-        let mut session = borrowed(checkout);
+        let mut session = borrowed(checkout, self.by_app_password);
         tokio::select! {
             outcome = driver.post(&mut session, &self.input, &self.kept.deadline) => outcome,
             () = self.kept.lost.cancelled() => Outcome::Unknown { reason: "the lease was lost while posting".into() },
@@ -425,7 +430,7 @@ impl Drive<'_> {
 
     async fn find(&self, checkout: &mut Checkout) -> Found {
         let Some(driver) = &self.desk.driver else { return Found::Inconclusive("no driver".into()) };
-        let mut session = borrowed(checkout);
+        let mut session = borrowed(checkout, self.by_app_password);
         driver.find_post(&mut session, &self.input, &self.kept.deadline).await
     }
 
@@ -556,13 +561,13 @@ fn call_failed(error: &CallError) -> Result<Next, Halt> {
     }
 }
 
-fn borrowed(checkout: &mut Checkout) -> BorrowedSession<'_> {
+fn borrowed(checkout: &mut Checkout, by_app_password: bool) -> BorrowedSession<'_> {
     let record = &checkout.account.record;
     BorrowedSession {
         jar: &mut checkout.jar,
         // EXPOSE: the driver names the user to the site.
         username: record.login_name().map(Secret::expose),
-        app_password: record.app_password.as_ref(),
+        app_password: record.app_password.as_ref().filter(|_| by_app_password),
     }
 }
 

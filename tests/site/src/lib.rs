@@ -16,7 +16,7 @@
 //! | `GET /home` | members | `#whoami` and the form `#logout` |
 //! | `POST /logout` | members | ends the session, deletes its cookies |
 //! | `GET /api/me` | members, Basic | `{"username": ...}`, else 401 |
-//! | `GET /post/new`, `POST /post` | members; `POST` also Basic | the form `#post` |
+//! | `GET /post/new`, `POST /post` | members, Basic | the form `#post` |
 //! | `GET /u/{username}/post/{number}` | all | one post |
 //! | `GET /u/{username}/posts?marker=` | all | links to posts that hold the marker |
 //! | `GET /api/posts?username=&q=` | all | the same as JSON |

@@ -91,6 +91,9 @@ pub struct FormPost {
     pub image_field: Option<FieldName>,
     /// Where the site redirects to after it has published: the link of the post.
     pub posted: LocationPattern,
+    /// Whether the site takes an account's own app password (HTTP Basic) here in place of a session.
+    #[serde(default)]
+    pub app_password: bool,
     /// What the answer to a post that the site does not take shows; nothing was published then.
     #[serde(default)]
     pub refused: Marks,

@@ -11,6 +11,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use latchkey_vault::{
+    Secret,
     login::{Evidence, FormError, HtmlForm, Verdict, judge, shown_mark},
     site_http::{FilePart, Page, SiteClient, SiteRequest},
     sites::{FindPosts, FormPost},
@@ -41,7 +42,8 @@ impl FormDriver {
         deadline: &Deadline,
     ) -> Result<Outcome, Outcome> {
         let page = self.open_form(session, deadline).await?;
-        let request = self.fill_in(&page, post).await?.without_redirects().until(deadline.instant());
+        let request = self.proven(self.fill_in(&page, post).await?, session.username, session.app_password);
+        let request = request.without_redirects().until(deadline.instant());
         if deadline.is_past() {
             return Err(retry(TOO_LATE));
         }
@@ -56,8 +58,8 @@ impl FormDriver {
     async fn open_form(&self, session: &mut BorrowedSession<'_>, deadline: &Deadline) -> Result<Page, Outcome> {
         let url = self.client.site().resolve(self.post.page.as_str());
         let url = url.ok_or_else(|| refused("the form's path leads away from the site"))?;
-        let page =
-            self.client.send(SiteRequest::get(url).until(deadline.instant()), session.jar).await.map_err(retry)?;
+        let request = self.proven(SiteRequest::get(url), session.username, session.app_password);
+        let page = self.client.send(request.until(deadline.instant()), session.jar).await.map_err(retry)?;
         match ended(self.judge(&page)) {
             Some(outcome) => Err(outcome),
             None if page.status == 429 || page.status >= 500 => {
@@ -65,6 +67,19 @@ impl FormDriver {
                 Err(Outcome::Retry { after: page.retry_after, reason })
             }
             None => Ok(page),
+        }
+    }
+
+    /// The request with the account's app password, where the site takes one in place of a session.
+    fn proven<'r>(
+        &self,
+        request: SiteRequest<'r>,
+        username: Option<&'r str>,
+        app_password: Option<&'r Secret>,
+    ) -> SiteRequest<'r> {
+        match (username, app_password) {
+            (Some(username), Some(password)) if self.post.app_password => request.basic(username, password),
+            _ => request,
         }
     }
 
@@ -180,6 +195,10 @@ impl FormDriver {
 
 #[async_trait]
 impl Driver for FormDriver {
+    fn takes_app_password(&self) -> bool {
+        self.post.app_password
+    }
+
     async fn post(&self, session: &mut BorrowedSession<'_>, post: &PostInput, deadline: &Deadline) -> Outcome {
         self.try_post(session, post, deadline).await.unwrap_or_else(|ended| ended)
     }

@@ -34,6 +34,9 @@ pub trait Driver: Send + Sync {
     /// Publishes `post`: at most one request that publishes is sent, and none after `deadline`.
     async fn post(&self, session: &mut BorrowedSession<'_>, post: &PostInput, deadline: &Deadline) -> Outcome;
 
+    /// Whether an account's own app password serves in place of a session.
+    fn takes_app_password(&self) -> bool;
+
     /// Looks whether `post` is on the site, for a post whose outcome is unknown. Changes nothing there.
     async fn find_post(&self, session: &mut BorrowedSession<'_>, post: &PostInput, deadline: &Deadline) -> Found;
 }

@@ -111,6 +111,10 @@ impl WordPressDriver {
 
 #[async_trait]
 impl Driver for WordPressDriver {
+    fn takes_app_password(&self) -> bool {
+        true
+    }
+
     async fn post(&self, session: &mut BorrowedSession<'_>, post: &PostInput, deadline: &Deadline) -> Outcome {
         self.try_post(session, post, deadline).await.unwrap_or_else(|ended| ended)
     }

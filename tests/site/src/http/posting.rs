@@ -36,7 +36,17 @@ pub(super) struct PostsQuery {
 }
 
 /// `GET /post/new`
-pub(super) async fn form(Shared(app): Shared<Arc<App>>, visitor: Visitor) -> Response {
+pub(super) async fn form(
+    Shared(app): Shared<Arc<App>>,
+    visitor: Visitor,
+    headers: HeaderMap,
+) -> Response {
+    match basic_verdict(&app, &headers) {
+        // Whoever proves an app password with each request needs no token against forged ones.
+        Some(Verdict::Granted { username }) => return page::new_post(&username, ""),
+        Some(verdict) => return reply::api_refusal(&verdict),
+        None => {}
+    }
     visitor.member_page(&app, |member| {
         page::new_post(&member.username, &member.csrf)
     })
