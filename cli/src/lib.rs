@@ -1,1 +1,3 @@
-//! Skeleton.
+//! demo only
+#[cfg(feature = "demo")]
+pub mod demo;
