@@ -12,10 +12,9 @@ use crate::{
     Vault,
     account_api::{AccountUpdate, UpdateField},
     accounts::{AccountError, RETRIES, standing_update},
-    audit::no_randomness,
     cookies::Jar,
     items::ItemChange,
-    model::{Account, AccountId, Action, Field, HolderId, Secret, Standing},
+    model::{Account, AccountId, Action, Field, Secret, Standing},
     outbox::NewReport,
     record::SessionRecord,
     store::{Changes, Hold, LeaseAsk, Renewed, Saved, StoreError, Taken, Token},
@@ -223,7 +222,7 @@ impl Vault {
         ask: &CheckOutAsk,
         id: AccountId,
     ) -> Result<LeaseHandle, CheckOutError> {
-        let holder = HolderId::generate().map_err(|_| AccountError::from(no_randomness()))?;
+        let holder = self.store.holder();
         let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
         let deadline = tokio::time::Instant::now() + ask.wait;
         loop {

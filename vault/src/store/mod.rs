@@ -83,6 +83,10 @@ pub trait Store: Send + Sync + 'static {
     /// Slots, data keys and their generation.
     async fn key_material(&self) -> Result<KeyMaterial, StoreError>;
 
+    /// Who this process is as a holder of leases; a lease of a process that is known to have ended need not wait for
+    /// its time to live, only for its quarantine.
+    fn holder(&self) -> HolderId;
+
     /// The newest commit: its counter and the hash of its header.
     fn head(&self) -> Head;
 

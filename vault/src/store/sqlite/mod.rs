@@ -4,6 +4,7 @@
 //! Knows rows, never what is sealed in them.
 
 mod checkpoint;
+mod presence;
 mod profile;
 mod reader;
 mod schema;
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::{
     crypto::Header,
-    model::{AccountId, Clock, VaultId},
+    model::{AccountId, Clock, HolderId, VaultId},
 };
 
 /// A vault file that was checked and opened, before any key is there.
@@ -49,6 +50,7 @@ pub struct SqliteStore {
     writer: Arc<writer::Writer>,
     readers: Arc<reader::Readers>,
     checkpoints: Arc<checkpoint::Checkpoints>,
+    presence: Arc<presence::Presence>,
 }
 
 impl SqliteFile {
@@ -170,9 +172,10 @@ impl SqliteFile {
             binder,
             verified,
         };
+        let presence = Arc::new(presence::Presence::announce(&self.path)?);
         let writer = Arc::new(writer::Writer::start(desk)?);
         let checkpoints = Arc::new(checkpoint::Checkpoints::start(self.path, writer.watch())?);
-        Ok(SqliteStore { clock, writer, readers, checkpoints })
+        Ok(SqliteStore { clock, writer, readers, checkpoints, presence })
     }
 
     fn check_head(&self, binder: &dyn Binder, anchored: Option<Head>) -> Result<tx::Known, StoreError> {
@@ -216,8 +219,8 @@ impl Store for SqliteStore {
     }
 
     async fn take_lease(&self, ask: LeaseAsk, audit: Vec<NewAudit>) -> Result<Taken, StoreError> {
-        let clock = Arc::clone(&self.clock);
-        self.writer.submit(move |tx| verbs::take_lease(tx, &ask, &audit, clock.boot())).await
+        let (clock, presence) = (Arc::clone(&self.clock), Arc::clone(&self.presence));
+        self.writer.submit(move |tx| verbs::take_lease(tx, &ask, &audit, clock.boot(), &presence)).await
     }
 
     async fn renew_lease(&self, hold: Hold, ttl: Duration) -> Result<Renewed, StoreError> {
@@ -285,6 +288,10 @@ impl Store for SqliteStore {
 
     async fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.blocking(reader::Readers::key_material).await
+    }
+
+    fn holder(&self) -> HolderId {
+        self.presence.id()
     }
 
     fn head(&self) -> Head {

@@ -14,6 +14,7 @@ use crate::{
         claim,
         sqlite::{
             database,
+            presence::Presence,
             tables::{Table, one},
         },
     },
@@ -38,9 +39,16 @@ pub(super) fn remove_account(tx: &mut Tx<'_>, id: AccountId, rev: u64, audit: &[
     Ok((Saved::Done, Keep::Yes))
 }
 
-pub(super) fn take_lease(tx: &mut Tx<'_>, ask: &LeaseAsk, audit: &[NewAudit], now: BootStamp) -> Verb<Taken> {
+pub(super) fn take_lease(
+    tx: &mut Tx<'_>,
+    ask: &LeaseAsk,
+    audit: &[NewAudit],
+    now: BootStamp,
+    presence: &Presence,
+) -> Verb<Taken> {
     let old = tx.load::<LeaseRow>(&ask.resource)?;
-    match claim(old.as_ref(), now) {
+    let holder_is_dead = || old.as_ref().is_some_and(|old| presence.is_dead(old.holder));
+    match claim(old.as_ref(), now, holder_is_dead) {
         Claim::Wait(retry_in) => Ok((Taken::Held { retry_in }, Keep::No)),
         Claim::Restamp => {
             let Some(old) = old else { return Ok((Taken::Held { retry_in: ask.quarantine }, Keep::No)) };
