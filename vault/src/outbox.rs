@@ -14,7 +14,7 @@ use crate::{
     Vault,
     account_api::{AccountApi, AccountUpdate, UpdateError, UpdateField, Updated},
     accounts::{AccountError, RETRIES},
-    checkout::{CheckOutAsk, CheckOutError, LeaseHandle},
+    checkout::{CheckOutAsk, LeaseHandle},
     crypto::{Kind, Place},
     items::ItemChange,
     manager_http::Class,
@@ -104,12 +104,7 @@ impl Vault {
             wait: Duration::ZERO,
             purpose: format!("outbox lane {}", lane as u8),
         };
-        match self.take(resource, &ask, AccountId::from_bytes(resource)).await {
-            Ok(lease) => Ok(Some(LaneHold { lease, lane })),
-            Err(CheckOutError::Held { .. } | CheckOutError::NotUsable { .. }) => Ok(None),
-            Err(CheckOutError::Account(AccountError::Store(error))) => Err(error),
-            Err(CheckOutError::Account(_)) => Ok(None),
-        }
+        Ok(self.take(resource, &ask, None).await?.ok().map(|lease| LaneHold { lease, lane }))
     }
 
     /// Keeps the right to a lane; false when it is lost.
@@ -126,7 +121,7 @@ impl Vault {
     /// [`StoreError`].
     pub async fn leave_lane(&self, lane: LaneHold) -> Result<(), StoreError> {
         let hold = lane.lease.hold();
-        self.release(&hold, AccountId::from_bytes(hold.resource), "outbox lane left").await
+        self.release(&hold, None, "outbox lane left").await
     }
 
     /// How much is owed.

@@ -81,7 +81,7 @@ pub struct Vault {
     pub(crate) keys: Arc<Keyring>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
 }
 
 /// Why a vault was not made. Nothing that was there before is changed.
@@ -221,7 +221,8 @@ impl Vault {
     /// [`UnlockError::Anchor`] when the anchor could not be moved: the vault is whole, the window of a rollback is wider.
     pub async fn close(&self) -> Result<(), UnlockError> {
         let head = self.store.close().await?;
-        tokio::task::block_in_place(|| self.keeper.close())?;
+        let keeper = Arc::clone(&self.keeper);
+        blocking(move || keeper.close()).await?;
         tracing::debug!(counter = head.counter, "vault closed");
         Ok(())
     }
@@ -277,7 +278,7 @@ impl Vault {
         let head = store.watch();
         let keeper = Keeper::start(anchor_file, Arc::clone(&keys), head, move |counter| forget.anchored(counter))
             .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
-        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper })
+        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
     }
 }
 

@@ -109,6 +109,11 @@ impl Held {
         }
     }
 
+    /// The revision that was read, or written last.
+    pub(crate) fn rev(&self) -> u64 {
+        self.rev
+    }
+
     /// The last [`Held::change`] is durable.
     pub(crate) fn written(&mut self) {
         self.rev += 1;

@@ -56,8 +56,15 @@ impl Readers {
         let key = id.as_bytes();
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(key))?;
-            let Some(account) = self.load::<AccountRow>(conn, key)? else { return Ok(None) };
-            Ok(Some((account, self.load::<SessionRow>(conn, key)?)))
+            // One snapshot: the session belongs to the account's revision beside it.
+            let db = |e| database("reading an account", &e);
+            conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(db)?;
+            let rows = (|| {
+                let Some(account) = self.load::<AccountRow>(conn, key)? else { return Ok(None) };
+                Ok(Some((account, self.load::<SessionRow>(conn, key)?)))
+            })();
+            conn.prepare_cached("COMMIT").and_then(|mut end| end.execute([])).map_err(db)?;
+            rows
         })
     }
 
