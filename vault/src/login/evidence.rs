@@ -136,9 +136,8 @@ impl<'p> View<'p> {
         let Mark { selector, text, status, location } = mark;
         let text = text.as_deref().unwrap_or_default();
         let status_holds = status.is_none_or(|status| status == self.page.status);
-        let location_holds = || {
-            location.as_ref().is_none_or(|pattern| self.page.hops.iter().any(|hop| pattern.matches(&hop.to)))
-        };
+        let location_holds =
+            || location.as_ref().is_none_or(|pattern| self.page.hops.iter().any(|hop| pattern.matches(&hop.to)));
         let content_holds = || match selector {
             Some(selector) => self
                 .html()
@@ -176,7 +175,10 @@ fn logged_out(view: &View<'_>, login: &FormLogin) -> Option<String> {
 
 fn one_line(text: &str) -> String {
     // Beside controls: marks that reverse or hide text (Unicode TR 36, section 3).
-    let steers = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     let escaped = text.chars().flat_map(|c| {
         let (plain, escape) = if steers(c) { (None, Some(c.escape_unicode())) } else { (Some(c), None) };
         plain.into_iter().chain(escape.into_iter().flatten())

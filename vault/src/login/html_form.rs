@@ -69,17 +69,16 @@ impl HtmlForm {
     pub fn find(page: &Page, selector: &CssSelector) -> Result<Self, FormError> {
         let html = Html::parse_document(&page.body);
         let form = html.select(selector.compiled()).find(|element| element.value().name() == "form");
-        let form = form.ok_or_else(|| FormError::NotFound {
-            selector: selector.as_str().to_owned(),
-            status: page.status,
-        })?;
+        let form =
+            form.ok_or_else(|| FormError::NotFound { selector: selector.as_str().to_owned(), status: page.status })?;
         let base = selector_of("base[href]").and_then(|base| html.select(&base).next()?.attr("href"));
         let base = base.and_then(|href| page.url.join(href).ok()).unwrap_or_else(|| page.url.clone());
         let action = match form.attr("action").map(str::trim).filter(|action| !action.is_empty()) {
             Some(action) => base.join(action).map_err(|_| FormError::BadAction)?,
             None => page.url.clone(),
         };
-        let says = |name: &str, value: &str| form.attr(name).is_some_and(|text| text.trim().eq_ignore_ascii_case(value));
+        let says =
+            |name: &str, value: &str| form.attr(name).is_some_and(|text| text.trim().eq_ignore_ascii_case(value));
 
         let mut filled = Self {
             action,

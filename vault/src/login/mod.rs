@@ -18,12 +18,7 @@ pub use evidence::{Block, Evidence, Verdict, judge, shown_mark};
 pub use html_form::{FormError, HtmlForm};
 pub use wordpress::{NonceError, rest_nonce};
 
-use crate::{
-    cookies::Jar,
-    model::Secret,
-    site_http::SiteClient,
-    sites::Login,
-};
+use crate::{cookies::Jar, model::Secret, site_http::SiteClient, sites::Login};
 use form::FormAuth;
 use wordpress::WordPressAuth;
 

@@ -88,7 +88,11 @@ impl<'a> SiteRequest<'a> {
     #[must_use]
     pub fn post_json(url: Url, value: &serde_json::Value) -> Self {
         let bytes = Bytes::from_owner(Zeroizing::new(value.to_string().into_bytes()));
-        Self::new(Method::POST, url, Some(Payload { content_type: HeaderValue::from_static("application/json"), bytes }))
+        Self::new(
+            Method::POST,
+            url,
+            Some(Payload { content_type: HeaderValue::from_static("application/json"), bytes }),
+        )
     }
 
     /// A `POST` of `bytes` of type `mime`.

@@ -130,7 +130,8 @@ async fn serve(State((seen, answer)): State<(Arc<Mutex<Vec<Seen>>>, Handler)>, r
     let asked = Seen { method: head.method, target, headers: head.headers, body };
     seen.lock().unwrap().push(asked.clone());
     let Answer { status, headers, body } = answer(&asked);
-    let builder = headers.into_iter().fold(Response::builder().status(status), |b, (name, value)| b.header(name, value));
+    let builder =
+        headers.into_iter().fold(Response::builder().status(status), |b, (name, value)| b.header(name, value));
     builder.body(body).unwrap()
 }
 

@@ -57,10 +57,7 @@ impl Transport {
         Self::with_lookup(extra_roots_pem, Arc::new(SystemLookup))
     }
 
-    pub(super) fn with_lookup(
-        extra_roots_pem: Option<&[u8]>,
-        lookup: Arc<dyn Lookup>,
-    ) -> Result<Self, TransportError> {
+    pub(super) fn with_lookup(extra_roots_pem: Option<&[u8]>, lookup: Arc<dyn Lookup>) -> Result<Self, TransportError> {
         let client = |public_only: bool| -> Result<Client, TransportError> {
             let resolver = Resolver { lookup: Arc::clone(&lookup), public_only };
             Ok(tls::client_builder(extra_roots_pem)?

@@ -179,12 +179,7 @@ pub(super) fn parse(text: &str, value: Spanned<DeValue<'_>>, key: &str) -> Resul
     Ok(Named { site, names })
 }
 
-fn parse_login(
-    text: &str,
-    table: &mut DeTable<'_>,
-    key: &str,
-    span: Range<usize>,
-) -> Result<Login, SitesError> {
+fn parse_login(text: &str, table: &mut DeTable<'_>, key: &str, span: Range<usize>) -> Result<Login, SitesError> {
     let Some((driver, rest)) = take_driven(text, table, key, "login")? else {
         return Err(invalid(text, span, key, format!("missing field `login`: its `driver` is one of {LOGIN_DRIVERS}")));
     };

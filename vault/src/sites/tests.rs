@@ -48,7 +48,8 @@ list = { selector = "ul.posts" }
 links = "ul.posts a"
 "##;
 
-const SMALL_SITE: &str = "[[site]]\ndomain = \"a.example\"\norigins = [\"https://a.example\"]\nlogin.driver = \"none\"\n";
+const SMALL_SITE: &str =
+    "[[site]]\ndomain = \"a.example\"\norigins = [\"https://a.example\"]\nlogin.driver = \"none\"\n";
 
 fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
@@ -149,7 +150,13 @@ fn each_mistake_is_named_with_line_key_and_reason() {
         ("\"https://forum.example\"", "\"https://u:p@f.example\"", 4, "site[0].origins[0]", "no password"),
         ("\"https://id.forum.example:8443\"", "\"https://a.example/x\"", 4, "site[0].origins[1]", "ends after"),
         ("\"https://id.forum.example:8443\"", "\"http://a.example\"", 4, "site[0].origins[1]", "allow_http"),
-        ("origins = [\"https://forum.example\", \"https://id.forum.example:8443\"]", "origins = []", 1, "site[0]", "empty"),
+        (
+            "origins = [\"https://forum.example\", \"https://id.forum.example:8443\"]",
+            "origins = []",
+            1,
+            "site[0]",
+            "empty",
+        ),
         ("twofa_at_site = true", "twofa_at_site = false", 1, "site[0]", "twofa_at_site = true"),
         ("twofa_at_site = true", "twofa_at_site = 1", 5, "site[0].twofa_at_site", "expected a boolean"),
         ("twofa_at_site", "two_fa", 5, "site[0].two_fa", "unknown field"),
@@ -186,7 +193,8 @@ fn each_mistake_is_named_with_line_key_and_reason() {
 
 #[test]
 fn a_name_belongs_to_one_site_only() {
-    let error = Sites::parse(&format!("{SMALL_SITE}{}", SMALL_SITE.replace("a.example\"\no", "A.EXAMPLE\"\no"))).unwrap_err();
+    let error =
+        Sites::parse(&format!("{SMALL_SITE}{}", SMALL_SITE.replace("a.example\"\no", "A.EXAMPLE\"\no"))).unwrap_err();
     assert!(matches!(&error, SitesError::Invalid { line: 6, key, .. } if key == "site[1]"), "{error}");
 }
 

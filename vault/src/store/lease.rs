@@ -12,7 +12,7 @@ pub enum Claim {
     Grant,
     /// It is held, or rests: ask again after this time.
     Wait(Duration),
-    /// Its stamps are of another boot: the hold is over, the quarantine starts now.
+    /// Its stamps are of another boot: the hold is over, its quarantine starts now.
     Restamp,
 }
 
@@ -23,7 +23,8 @@ pub enum Claim {
 pub fn claim(row: Option<&LeaseRow>, now: BootStamp) -> Claim {
     let Some(row) = row else { return Claim::Grant };
     if row.boot_id != now.boot_id {
-        return if row.held { Claim::Restamp } else { Claim::Grant };
+        // How much of a rest had passed when that boot ended cannot be told: it is kept in full.
+        return if row.free_at_ms == 0 { Claim::Grant } else { Claim::Restamp };
     }
     if now.ms >= row.free_at_ms {
         return Claim::Grant;
@@ -32,6 +33,12 @@ pub fn claim(row: Option<&LeaseRow>, now: BootStamp) -> Claim {
 }
 
 impl LeaseRow {
+    /// How long the resource rests after an unclean end, as its last holder asked, in milliseconds.
+    #[must_use]
+    pub fn quarantine_ms(&self) -> u64 {
+        self.free_at_ms.saturating_sub(self.until_ms)
+    }
+
     /// Whether `token` is the newest of this lease, still held, and not expired at `now`.
     #[must_use]
     pub fn is_live(&self, token: super::Token, holder: crate::model::HolderId, now: BootStamp) -> bool {
@@ -82,6 +89,7 @@ mod tests {
             ("revoked, in quarantine", Some(row(false, 0, 130)), BOOT, 129, wait(1)),
             ("held in another boot", Some(row(true, 100, 130)), OTHER, 5000, Claim::Restamp),
             ("free since another boot", Some(row(false, 0, 0)), OTHER, 0, Claim::Grant),
+            ("revoked in another boot", Some(row(false, 100, 130)), OTHER, 5000, Claim::Restamp),
         ] {
             assert_eq!(claim(row.as_ref(), BootStamp { boot_id, ms }), expected, "{name}");
         }

@@ -50,7 +50,10 @@ fn a_verdict_needs_its_evidence() {
         assert!(evidence.verdict == verdict && evidence.mark.contains(mark), "{status} {body}: {evidence:?}");
         assert_eq!(evidence.status, Some(status));
     }
-    let unlocked = judge(&page(200, "<p class=notice>Welcome. <i>It is locked.</i>".replace("locked", "open").as_str(), &[]), login);
+    let unlocked = judge(
+        &page(200, "<p class=notice>Welcome. <i>It is locked.</i>".replace("locked", "open").as_str(), &[]),
+        login,
+    );
     assert_eq!(unlocked.verdict, Verdict::Unknown, "the element without the text is no mark");
 }
 

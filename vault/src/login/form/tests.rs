@@ -4,15 +4,14 @@
 use async_trait::async_trait;
 
 use super::super::super::site_http::testing::{Answer, NOW_MS, Seen, Server, client};
-use super::super::{
-    Block, LoginIdentity, LoginOutcome, SiteAuth, TotpSource, TotpUnavailable, Verdict, build_auth,
-};
+use super::super::{Block, LoginIdentity, LoginOutcome, SiteAuth, TotpSource, TotpUnavailable, Verdict, build_auth};
 use crate::{cookies::Jar, model::Secret};
 use std::sync::Arc;
 
 const LOGIN_PAGE: &str = r#"<form id=login method=post action=/login><input type=hidden name=csrf value=t0ken>
 <input name=user><input type=password name=pw></form>"#;
-const CODE_PAGE: &str = r#"<form id=totp method=post action=/code><input type=hidden name=csrf value=t1><input name=code></form>"#;
+const CODE_PAGE: &str =
+    r#"<form id=totp method=post action=/code><input type=hidden name=csrf value=t1><input name=code></form>"#;
 const HOME: &str = "<b id=whoami>amy</b>";
 
 /// Counts the codes it hands out.
@@ -257,7 +256,8 @@ async fn a_page_of_its_own_for_the_code_is_visited_where_the_answer_shows_no_for
     })
     .await;
     let password = Secret::copy_of("right");
-    let who = LoginIdentity { email: Some("a@b"), password: Some(&password), has_totp: true, ..LoginIdentity::default() };
+    let who =
+        LoginIdentity { email: Some("a@b"), password: Some(&password), has_totp: true, ..LoginIdentity::default() };
     let outcome = auth(&server, ", page = \"/second\"").log_in(&who, &mut Jar::new(), &mut Codes::default()).await;
     assert!(matches!(outcome, LoginOutcome::LoggedIn(_)), "{outcome:?}");
 }

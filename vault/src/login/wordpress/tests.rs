@@ -3,14 +3,10 @@
 
 use super::super::super::site_http::testing::{Answer, Server, client};
 use super::super::{
-    Block, LoginIdentity, LoginOutcome, NonceError, SiteAuth, TotpSource, TotpUnavailable, Verdict, build_auth, rest_nonce,
+    Block, LoginIdentity, LoginOutcome, NonceError, SiteAuth, TotpSource, TotpUnavailable, Verdict, build_auth,
+    rest_nonce,
 };
-use crate::{
-    cookies::Jar,
-    model::Secret,
-    site_http::SiteClient,
-    sites::SitePath,
-};
+use crate::{cookies::Jar, model::Secret, site_http::SiteClient, sites::SitePath};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -75,7 +71,9 @@ async fn the_form_is_sent_as_a_browser_would_and_the_profile_proves_it() {
     assert!(matches!(log_in(&server, "right", &mut jar).await, LoginOutcome::LoggedIn(_)));
     assert_eq!(server.lines(), ["GET /wp-login.php", "POST /wp-login.php", "GET /wp-admin/profile.php"]);
     let body = server.seen().into_iter().nth(1).unwrap().body;
-    for pair in ["log=amy", "pwd=right", "rememberme=forever", "wp-submit=Log+In", "redirect_to=%2Fwp-admin%2Fprofile.php"] {
+    for pair in
+        ["log=amy", "pwd=right", "rememberme=forever", "wp-submit=Log+In", "redirect_to=%2Fwp-admin%2Fprofile.php"]
+    {
         assert!(body.split('&').any(|sent| sent == pair), "{pair} in {body}");
     }
     assert_eq!(auth(&server).probe(&mut jar, &LoginIdentity::default()).await.verdict, Verdict::Live);

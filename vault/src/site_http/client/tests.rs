@@ -169,7 +169,8 @@ async fn locations_that_lead_nowhere_are_refused() {
 
 #[tokio::test]
 async fn a_body_is_read_to_its_bound_and_not_beyond() {
-    let endless = || Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 65536]))));
+    let endless =
+        || Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 65536]))));
     let site = Server::start(move |seen| match seen.target.as_str() {
         "/limit" => Answer::new(200, vec![b'x'; SITE_BODY_MAX_BYTES]),
         "/over" => Answer::new(200, vec![b'x'; SITE_BODY_MAX_BYTES + 1]),
@@ -227,7 +228,8 @@ async fn a_deadline_ends_a_request_and_a_past_one_sends_nothing() {
 
 #[tokio::test]
 async fn the_user_agent_names_the_program_and_posts_name_their_origin() {
-    let site = Server::start(|_| Answer::new(429, "").with("retry-after", "7").with("content-type", "Text/HTML; x=y")).await;
+    let site =
+        Server::start(|_| Answer::new(429, "").with("retry-after", "7").with("content-type", "Text/HTML; x=y")).await;
     let client = client_at(&[&site.origin()]);
     let page = client.send(form(site.url("/")), &mut Jar::new()).await.unwrap();
     assert_eq!((page.retry_after, page.content_type.as_deref()), (Some(Duration::from_secs(7)), Some("text/html")));

@@ -10,7 +10,9 @@ use crate::site_http::Transport;
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nrest";
 
 fn client(media_origins: &[&str], more: &str, transport: Transport) -> MediaClient {
-    let lines = format!("origins = [\"https://a.example\"]\nlogin.driver = \"none\"\nmedia_origins = {media_origins:?}\n{more}");
+    let lines = format!(
+        "origins = [\"https://a.example\"]\nlogin.driver = \"none\"\nmedia_origins = {media_origins:?}\n{more}"
+    );
     MediaClient::new(site(&lines), transport)
 }
 
@@ -44,7 +46,8 @@ async fn a_listed_name_that_leads_into_a_private_network_is_refused_unless_that_
     let host = Server::start(|_| Answer::new(200, PNG)).await;
     let origin = host.origin_as("images.example");
     let url = format!("{origin}/1.png");
-    for addresses in [&["127.0.0.1"][..], &["169.254.169.254"], &["93.184.216.34", "127.0.0.1"], &["::ffff:127.0.0.1"]] {
+    for addresses in [&["127.0.0.1"][..], &["169.254.169.254"], &["93.184.216.34", "127.0.0.1"], &["::ffff:127.0.0.1"]]
+    {
         let error = client(&[&origin], "", transport_to(addresses)).fetch(&url).await.unwrap_err();
         assert!(matches!(error, MediaError::NotPublic), "{addresses:?}: {error}");
         assert!(!error.may_pass());
@@ -57,7 +60,14 @@ async fn a_listed_name_that_leads_into_a_private_network_is_refused_unless_that_
 #[tokio::test]
 async fn texts_that_are_no_plain_web_address_are_refused() {
     let client = client(&["http://127.0.0.1:1"], "", loopback_transport());
-    for url in ["", "x.png", "file:///etc/passwd", "data:image/png;base64,AA", "http://u:p@127.0.0.1:1/", "http://u@127.0.0.1:1/"] {
+    for url in [
+        "",
+        "x.png",
+        "file:///etc/passwd",
+        "data:image/png;base64,AA",
+        "http://u:p@127.0.0.1:1/",
+        "http://u@127.0.0.1:1/",
+    ] {
         assert!(matches!(client.fetch(url).await, Err(MediaError::NotAUrl)), "{url}");
     }
 }
