@@ -3,6 +3,9 @@
 //! Every row that is changed is authenticated first, and so is the bucket it lies in, unless this process has done so.
 //! Knows no verbs; they are written over it.
 
+#[cfg(test)]
+mod tests;
+
 use rusqlite::{Connection, params};
 
 use super::{
