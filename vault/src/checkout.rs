@@ -158,7 +158,9 @@ impl Vault {
             match self.store.check_in(vec![checkout.lease.hold], changes).await.map_err(AccountError::from)? {
                 Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.hold.token }),
                 Saved::Fenced(_) => {
-                    self.note(Action::CheckIn, Some(id), "refused: the lease is lost").await.map_err(AccountError::from)?;
+                    self.note(Action::CheckIn, Some(id), "refused: the lease is lost")
+                        .await
+                        .map_err(AccountError::from)?;
                     return Err(CheckInError::Fenced(id));
                 }
                 Saved::Duplicate(other) => return Err(AccountError::Duplicate(other).into()),

@@ -20,9 +20,7 @@ use crate::{
     manager_http::Class,
     model::{AccountId, Action, Field, MessageId},
     record::{MESSAGE_REV, MessageBody},
-    store::{
-        Changes, FindOutbox, Lane, OutboxRow, Owed, RowName, Saved, Settle, Settlement, StoreError, Tampering,
-    },
+    store::{Changes, FindOutbox, Lane, OutboxRow, Owed, RowName, Saved, Settle, Settlement, StoreError, Tampering},
 };
 
 /// A report on a task that is to be owed from a check-in on.
@@ -240,8 +238,8 @@ impl Vault {
             let MessageBody::Account { manager_id: to, update: body } = self.open_message(row)? else {
                 return Err(StoreError::tampered(Tampering::Substitution, None));
             };
-            let newer = AccountUpdate::from_cbor(&body)
-                .map_err(|_| StoreError::tampered(Tampering::Substitution, None))?;
+            let newer =
+                AccountUpdate::from_cbor(&body).map_err(|_| StoreError::tampered(Tampering::Substitution, None))?;
             (update, manager_id) = (newer.merge_over(update), to);
         }
         let tries = rows.iter().map(|row| row.tries).max().unwrap_or(0);

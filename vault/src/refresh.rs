@@ -239,7 +239,10 @@ impl Turn<'_> {
         let said = match tokio::time::timeout(MANAGER_WITHIN, api.read(&manager_id)).await {
             Ok(Ok(said)) => said,
             failed => {
-                let why = failed.map_or_else(|_| "it took too long".to_owned(), |f| f.map_or_else(|e| e.to_string(), |_| String::new()));
+                let why = failed.map_or_else(
+                    |_| "it took too long".to_owned(),
+                    |f| f.map_or_else(|e| e.to_string(), |_| String::new()),
+                );
                 let detail = format!("the manager could not be asked before a login: {why}");
                 self.vault.note(Action::Pull, Some(self.id), detail).await.map_err(AccountError::from)?;
                 return Ok(false);
@@ -456,7 +459,8 @@ impl TotpSource for Steps<'_> {
             let left_ms = totp.ms_left(now_ms);
             let step = totp.step_at(now_ms);
             // A code in the last second of its step may arrive in the next one.
-            let reserved = if left_ms <= LAST_MS { Reserved::Spent { last: step } } else { self.reserve(secret, step).await? };
+            let reserved =
+                if left_ms <= LAST_MS { Reserved::Spent { last: step } } else { self.reserve(secret, step).await? };
             match reserved {
                 Reserved::Step(step) => {
                     self.rev += 1;

@@ -14,7 +14,8 @@ use std::{
 use latchkey_vault::{
     AccountError, AccountId, CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, NewAccount, RefreshAsk,
     RefreshError, RefreshedBy, Secret, Vault,
-    account_api::AccountApi, admissible,
+    account_api::AccountApi,
+    admissible,
     manager_http::{CallError, Class},
     model::{AccountState, Standing},
     standing_of,
@@ -92,7 +93,9 @@ impl Bench {
             return self.refuse(task, reason).await;
         };
         if desk.driver.is_none() {
-            return self.refuse(task, format!("the sites file names no way to post to {}", desk.site.domain.as_str())).await;
+            return self
+                .refuse(task, format!("the sites file names no way to post to {}", desk.site.domain.as_str()))
+                .await;
         }
         if !in_doubt && task.has_unresolved_spin() {
             return self.refuse(task, "title or body holds unresolved spin ({a|b})".into()).await;
@@ -217,12 +220,7 @@ impl Bench {
         Ok(Ok(id))
     }
 
-    async fn images(
-        &self,
-        task: &PostTask,
-        desk: &SiteDesk,
-        last_try: bool,
-    ) -> Result<Result<Vec<Image>, Next>, Halt> {
+    async fn images(&self, task: &PostTask, desk: &SiteDesk, last_try: bool) -> Result<Result<Vec<Image>, Next>, Halt> {
         let urls: Vec<_> = task.images.iter().map(|image| image.url.as_str()).collect();
         match fetch_images(&desk.media, &urls).await {
             Ok(images) => Ok(Ok(images)),
@@ -270,7 +268,11 @@ impl Bench {
         let now = self.attempt(&task.id).await?;
         if now.as_ref().map(Held::rev) != held.as_ref().map(Held::rev) {
             // What is still to be done, the next pull tells.
-            return match self.vault.check_in(checkout, &CheckIn { note: "taken up by another".into(), ..CheckIn::default() }).await {
+            return match self
+                .vault
+                .check_in(checkout, &CheckIn { note: "taken up by another".into(), ..CheckIn::default() })
+                .await
+            {
                 Ok(_) | Err(CheckInError::Fenced(_)) => Ok(Next::Ended(Ending::Known)),
                 Err(CheckInError::Account(error)) => Err(halt(error)),
                 Err(_) => Ok(Next::Ended(Ending::Known)),
@@ -278,12 +280,8 @@ impl Bench {
         }
         let held = held.map_or_else(|| Held::new(&self.vault, &task.id, account), Ok)?;
         let kept = KeptLease::start(&self.vault, &checkout, asked);
-        let input = PostInput {
-            title: task.title.clone(),
-            body_html: task.about.clone(),
-            images,
-            marker: String::new(),
-        };
+        let input =
+            PostInput { title: task.title.clone(), body_html: task.about.clone(), images, marker: String::new() };
         let mut drive = Drive { bench: self, task, desk, kept: &kept, input, held, last_try, by_app_password: false };
         let driven = drive.run(&mut checkout).await?;
         drive.held.attempt.state = driven.state.clone();
@@ -327,7 +325,8 @@ impl Drive<'_> {
     async fn run(&mut self, checkout: &mut Checkout) -> Result<Driven, Halt> {
         let has_app_password = checkout.account.record.app_password.is_some();
         self.by_app_password = has_app_password && self.desk.driver.as_ref().is_some_and(|d| d.takes_app_password());
-        if checkout.jar.is_empty() && !self.by_app_password
+        if checkout.jar.is_empty()
+            && !self.by_app_password
             && let Some(driven) = self.refresh(checkout).await?
         {
             return Ok(driven);
@@ -369,7 +368,11 @@ impl Drive<'_> {
                     self.by_app_password = false;
                     refreshes += 1;
                     if refreshes > REFRESHES_MAX {
-                        return Ok(self.again(format!("a fresh session was refused: {}", evidence.mark), RETRY_AFTER, true));
+                        return Ok(self.again(
+                            format!("a fresh session was refused: {}", evidence.mark),
+                            RETRY_AFTER,
+                            true,
+                        ));
                     }
                     if let Some(driven) = self.refresh(checkout).await? {
                         return Ok(driven);
@@ -499,7 +502,11 @@ impl Drive<'_> {
 
     /// Something may have been done: only a look-up, later, can tell. Never failed, since that would ask for a repeat.
     fn in_doubt(&self, reason: String) -> Driven {
-        Driven { standing: None, state: self.held.attempt.state.clone(), next: Next::Again { after: RETRY_AFTER, reason, counts: false } }
+        Driven {
+            standing: None,
+            state: self.held.attempt.state.clone(),
+            next: Next::Again { after: RETRY_AFTER, reason, counts: false },
+        }
     }
 }
 

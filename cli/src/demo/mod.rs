@@ -68,10 +68,9 @@ impl World {
             grace: Duration::from_secs(30),
             extra_roots_pem: None,
         };
-        let ran: Summary =
-            run(Arc::clone(&self.vault), Arc::clone(&self.sites), client, config, stop, watch)
-                .await
-                .map_err(during("running the worker"))?;
+        let ran: Summary = run(Arc::clone(&self.vault), Arc::clone(&self.sites), client, config, stop, watch)
+            .await
+            .map_err(during("running the worker"))?;
         self.compare(ran).await
     }
 }

@@ -191,7 +191,10 @@ impl World {
                 .with("domain", DOMAIN)
                 .with("website", "https://customer.test")
                 .with("title", format!("Bài viết số {number:03}"))
-                .with("about", format!("<p>Nội dung {number:03} với <a href=\"https://customer.test\">liên kết</a></p>"))
+                .with(
+                    "about",
+                    format!("<p>Nội dung {number:03} với <a href=\"https://customer.test\">liên kết</a></p>"),
+                )
                 .max_retries(0);
             if number % 5 == 0 {
                 let url = format!("{origin}/media/{number}.png");
@@ -211,11 +214,7 @@ struct Files {
 
 impl Files {
     fn write(folder: &Path, manager: &Manager, site: &SiteHandle) -> Result<Self, DemoError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(during("making the demo's folder"))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(during("making the demo's folder"))?;
         let (identity, recipient) = generate_identity();
         let origin = site.origin().to_string();
         let sites = SITES.replace("ORIGIN", origin.trim_end_matches('/'));

@@ -25,7 +25,8 @@ pub enum Claim {
 pub fn claim(row: Option<&LeaseRow>, now: BootStamp, holder_is_dead: impl FnOnce() -> bool) -> Claim {
     let Some(row) = row else { return Claim::Grant };
     if row.boot_id != now.boot_id {
-        return if row.held { Claim::Restamp } else { Claim::Grant };
+        // How much of a rest had passed when that boot ended cannot be told: it is kept in full.
+        return if row.free_at_ms == 0 { Claim::Grant } else { Claim::Restamp };
     }
     if row.held && now.ms < row.until_ms && holder_is_dead() {
         return Claim::Restamp;
@@ -37,6 +38,12 @@ pub fn claim(row: Option<&LeaseRow>, now: BootStamp, holder_is_dead: impl FnOnce
 }
 
 impl LeaseRow {
+    /// How long the resource rests after an unclean end, as its last holder asked, in milliseconds.
+    #[must_use]
+    pub fn quarantine_ms(&self) -> u64 {
+        self.free_at_ms.saturating_sub(self.until_ms)
+    }
+
     /// Whether `token` is the newest of this lease, still held, and not expired at `now`.
     #[must_use]
     pub fn is_live(&self, token: super::Token, holder: crate::model::HolderId, now: BootStamp) -> bool {
@@ -87,6 +94,7 @@ mod tests {
             ("revoked, in quarantine", Some(row(false, 0, 130)), BOOT, 129, wait(1)),
             ("held in another boot", Some(row(true, 100, 130)), OTHER, 5000, Claim::Restamp),
             ("free since another boot", Some(row(false, 0, 0)), OTHER, 0, Claim::Grant),
+            ("revoked in another boot", Some(row(false, 100, 130)), OTHER, 5000, Claim::Restamp),
         ] {
             assert_eq!(claim(row.as_ref(), BootStamp { boot_id, ms }, || false), expected, "{name}");
         }

@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod common;
+mod conformance;
 mod life;
+mod sqlite;

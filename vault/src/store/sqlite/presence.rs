@@ -71,9 +71,10 @@ fn sweep(vault: &Path) {
     let Ok(entries) = fs::read_dir(parent(vault)) else { return };
     for entry in entries.flatten().take(SWEEP_MAX) {
         let path = entry.path();
-        let old = entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| {
-            SystemTime::now().duration_since(at).is_ok_and(|age| age > FORGET_AFTER)
-        });
+        let old = entry
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > FORGET_AFTER));
         let ours = path.to_str().is_some_and(|path| path.ends_with(SUFFIX));
         if ours && old && open(&path, false).is_ok_and(|file| file.try_lock().is_ok()) {
             match fs::remove_file(&path) {
