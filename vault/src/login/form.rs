@@ -1,6 +1,8 @@
 //! Logging in through an HTML form as the sites file declares it, with a second form for TOTP.
 //!
-//!     page ─form→ password ─answer→ [code ─answer→] logged-in mark, or the probe
+//! ```text
+//! page ─form→ password ─answer→ [code ─answer→] logged-in mark, or the probe
+//! ```
 //!
 //! Up to the password everything may be repeated (`NotSent`); after it nothing is. Knows no accounts and no budgets.
 

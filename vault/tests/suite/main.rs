@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod common;
+mod documents;
 mod life;
