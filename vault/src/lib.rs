@@ -89,7 +89,7 @@
 //!    [`manager_http`], [`account_api`]: the same for the manager. None of these knows a vault.
 //! 5. [`Vault`]: the one place where keys and rows meet.
 //!
-//! Nothing here knows a task source, a driver of posts, or a terminal. The runtime has to be Tokio's multi-threaded one.
+//! Nothing here knows a task source, a driver of posts, or a terminal.
 
 pub mod account_api;
 mod accounts;

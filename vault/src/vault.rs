@@ -219,9 +219,6 @@ impl Vault {
     ///
     /// # Errors
     /// [`UnlockError::Anchor`] when the anchor could not be moved: the vault is whole, the window of a rollback is wider.
-    ///
-    /// # Panics
-    /// On Tokio's current-thread runtime, since the anchor is synced on the calling thread.
     pub async fn close(&self) -> Result<(), UnlockError> {
         let head = self.store.close().await?;
         tokio::task::block_in_place(|| self.keeper.close())?;

@@ -1,6 +1,6 @@
 //! The store on one SQLite file: a writer thread with group commit, readers beside it, several processes in turn.
 //!
-//! Path to disk: verb → [`writer::Writer::submit`] → savepoint in a group → digest, audit link, header → one sync.
+//! Path to disk: verb → `Writer::submit` → savepoint in a group → digest, audit link, header → one sync.
 //! Knows rows, never what is sealed in them.
 
 mod checkpoint;
