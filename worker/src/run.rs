@@ -39,7 +39,7 @@ pub(crate) type Watch = Arc<dyn Fn(Event) + Send + Sync>;
 /// How a run goes.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
-    /// Tasks at a time: 1 to [`CONCURRENCY_MAX`].
+    /// Tasks at a time: 1 to 256.
     pub concurrency: usize,
     /// Tasks asked for in one pull: 1 to 1000.
     pub pull_limit: u32,

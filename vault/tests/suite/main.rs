@@ -4,5 +4,6 @@
 
 mod common;
 mod conformance;
+mod documents;
 mod life;
 mod sqlite;

@@ -1,6 +1,6 @@
 //! The store on one SQLite file: a writer thread with group commit, readers beside it, several processes in turn.
 //!
-//! Path to disk: verb → [`writer::Writer::submit`] → savepoint in a group → digest, audit link, header → one sync.
+//! Path to disk: verb → `Writer::submit` → savepoint in a group → digest, audit link, header → one sync.
 //! Knows rows, never what is sealed in them.
 
 mod checkpoint;
@@ -308,12 +308,13 @@ impl Store for SqliteStore {
 
     async fn close(&self) -> Result<Head, StoreError> {
         let (writer, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
-        let checkpoints = Arc::clone(&self.checkpoints);
+        let (checkpoints, presence) = (Arc::clone(&self.checkpoints), Arc::clone(&self.presence));
         tokio::task::spawn_blocking(move || {
             readers.close();
             checkpoints.stop();
             // Last, since it can write: SQLite moves the whole log into the file and removes it with the last connection.
             writer.close();
+            presence.leave();
             writer.head()
         })
         .await

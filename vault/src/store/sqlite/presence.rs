@@ -37,6 +37,17 @@ impl Presence {
         self.id
     }
 
+    /// Takes this process's file away: leases that are still out keep their time to live, since without the file nobody
+    /// calls the process dead.
+    pub(super) fn leave(&self) {
+        match fs::remove_file(path_of(&self.vault, self.id)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::debug!(%error, "the file that announced this process could not be removed");
+            }
+            _ => {}
+        }
+    }
+
     /// Whether the process that took leases under `holder` has ended without giving them back.
     pub(super) fn is_dead(&self, holder: HolderId) -> bool {
         holder != self.id && open(&path_of(&self.vault, holder), false).is_ok_and(|file| file.try_lock().is_ok())
@@ -45,10 +56,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        // Leases that are still out keep their time to live: without the file nobody calls this process dead.
-        if let Err(error) = fs::remove_file(path_of(&self.vault, self.id)) {
-            tracing::debug!(%error, "the file that announced this process could not be removed");
-        }
+        self.leave();
     }
 }
 
