@@ -486,7 +486,7 @@ fn passes(error: &StoreError) -> bool {
 }
 
 /// Tasks at a time: beyond this the manager and the sites are the limit.
-pub const CONCURRENCY_MAX: usize = 256;
+const CONCURRENCY_MAX: usize = 256;
 /// The contract's largest `limit`.
 const PULL_MAX: u32 = 1000;
 /// Tasks queued for each place at work: enough to pass over busy accounts.
