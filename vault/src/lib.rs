@@ -28,6 +28,7 @@ pub mod text;
 pub mod tls;
 pub mod totp;
 mod vault;
+mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled};
 pub use anchor_file::AnchorFileError;
@@ -37,4 +38,5 @@ pub use items::{Item, ItemChange, ItemKind};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use vault::{InitError, NewSlot, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
+pub use views::{CookieView, OwedMessage, SessionView};
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};

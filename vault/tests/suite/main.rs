@@ -4,3 +4,4 @@
 
 mod common;
 mod life;
+mod views;
