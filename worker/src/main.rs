@@ -23,16 +23,16 @@ use latchkey_worker::{
 #[derive(Debug, Parser)]
 #[command(name = "latchkey-worker", version)]
 struct Args {
-    #[command(flatten)]
-    settings: SettingsArgs,
-    #[command(flatten)]
-    logs: LogArgs,
     /// End once nothing is left to do and nothing is owed
     #[arg(long)]
     until_idle: bool,
     /// Tasks at a time, 1 to 256
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: Option<u16>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    logs: LogArgs,
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -41,9 +41,9 @@ fn main() -> ExitCode {
     process::harden();
     process::quiet_panics("latchkey-worker");
     let args = Args::parse();
-    let ended = logging::start(&args.logs, "info").map_err(Failure::from).and_then(|()| {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&args))
-    });
+    let ended = logging::start(&args.logs, "info")
+        .map_err(Failure::from)
+        .and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&args)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,7 +7,8 @@ mod args;
 mod file;
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,6 +16,7 @@ use std::{
 
 use latchkey_vault::{
     VaultPaths,
+    limits::SITES_FILE_MAX_BYTES,
     manager_http::{BaseUrl, ManagerClient, ManagerConfig},
     sites::{Sites, SitesError},
 };
@@ -181,11 +183,7 @@ impl Folders {
         use etcetera::BaseStrategy;
         let base = etcetera::choose_base_strategy().map_err(|_| SettingsError::NoHome)?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir());
-        Ok(Self {
-            config: base.config_dir().join(APP),
-            data: base.data_dir().join(APP),
-            state: state.join(APP),
-        })
+        Ok(Self { config: base.config_dir().join(APP), data: base.data_dir().join(APP), state: state.join(APP) })
     }
 }
 
@@ -233,11 +231,11 @@ impl Settings {
     /// [`SitesFileError`], with line and key.
     pub fn read_sites(&self) -> Result<Arc<Sites>, SitesFileError> {
         let path = self.sites.clone();
-        match fs::read_to_string(&path) {
-            Ok(text) => {
+        match read_bounded(&path, SITES_FILE_MAX_BYTES) {
+            Ok(Some(text)) => {
                 Sites::parse(&text).map(Arc::new).map_err(|source| SitesFileError::Invalid { path, source })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(SitesFileError::Missing(path)),
+            Ok(None) => Err(SitesFileError::Missing(path)),
             Err(source) => Err(SitesFileError::Unreadable { path, source }),
         }
     }
@@ -279,13 +277,23 @@ impl fmt::Display for Place {
 
 /// The text of a settings file; none where there is no such file.
 fn read_text(path: &Path) -> Result<Option<String>, SettingsError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(SettingsError::Unreadable { path: path.to_owned(), source }),
-    }
+    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
+    read_bounded(path, FILE_MAX_BYTES).map_err(unreadable)
 }
 
+fn read_bounded(path: &Path, max: usize) -> io::Result<Option<String>> {
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut text = String::new();
+    // One byte more than is read, so that a file that is cut off is told from one that ends there.
+    let read = file.take(max as u64 + 1).read_to_string(&mut text)?;
+    if read > max { Err(io::Error::other(format!("it has more than {max} bytes"))) } else { Ok(Some(text)) }
+}
+
+/// Largest settings file, in bytes: all keys there are fit into a hundredth of it.
+const FILE_MAX_BYTES: usize = 64 * 1024;
 const APP: &str = "latchkey";
 const USER_AGENT: &str = concat!("Latchkey/", env!("CARGO_PKG_VERSION"));
 

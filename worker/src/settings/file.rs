@@ -62,8 +62,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, SettingsError> {
         place: Place::File { path: path.to_owned(), line: line_of(text, span), key },
         problem,
     };
-    let root = toml::Deserializer::parse(text)
-        .map_err(|error| at(error.span(), String::new(), error.message().to_owned()))?;
+    let root =
+        toml::Deserializer::parse(text).map_err(|error| at(error.span(), String::new(), error.message().to_owned()))?;
     let tables: Tables = serde_path_to_error::deserialize(root).map_err(|error| {
         let key = plain_key(&error.path().to_string());
         at(error.inner().span(), key, error.inner().message().to_owned())

@@ -50,8 +50,7 @@ impl Home {
     }
 
     fn load(&self, args: &SettingsArgs) -> Result<Settings, SettingsError> {
-        let folders =
-            Folders { config: self.path("config"), data: self.path("data"), state: self.path("state") };
+        let folders = Folders { config: self.path("config"), data: self.path("data"), state: self.path("state") };
         Settings::load(args, &folders)
     }
 }
@@ -123,7 +122,12 @@ fn a_bad_file_is_refused_with_line_key_and_advice() {
         ("[manager]\nkey_env = \"K\"", 1, "manager", "base_url"),
         ("[manager]\nbase_url = \"manager.example\"\nkey_env = \"K\"", 2, "manager.base_url", "not a URL"),
         ("[manager]\nbase_url = \"http://manager.example\"\nkey_env = \"K\"", 2, "manager.base_url", "allow_http"),
-        ("[manager]\nbase_url = \"https://m.example/api/v1\"\nkey_env = \"K\"", 2, "manager.base_url", "before /api/v1"),
+        (
+            "[manager]\nbase_url = \"https://m.example/api/v1\"\nkey_env = \"K\"",
+            2,
+            "manager.base_url",
+            "before /api/v1",
+        ),
         ("[manager]\nbase_url = \"https://m.example\"", 2, "manager.base_url", "no key"),
         ("[manager]\nbase_url = \"https://m.example\"\nkey_env = \"K\"\nkey_file = \"k\"", 1, "manager", "only one"),
         ("[manager]\nbase_url = \"https://m.example\"\nkey = \"canary\"", 3, "manager.key", "unknown field"),
