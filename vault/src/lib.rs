@@ -115,6 +115,7 @@ pub mod text;
 pub mod tls;
 pub mod totp;
 mod vault;
+mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
 pub use anchor_file::AnchorFileError;
@@ -126,3 +127,4 @@ pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, S
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use vault::{InitError, NewSlot, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
+pub use views::{CookieView, OwedMessage, SessionView};
