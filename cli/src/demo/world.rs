@@ -43,7 +43,7 @@ pub enum Share {
 
 /// One account of the demo.
 #[derive(Debug)]
-pub struct Member {
+pub(super) struct Member {
     pub(super) share: Share,
     pub(super) username: String,
     pub(super) manager_id: String,
