@@ -1,6 +1,6 @@
 //! The only place that writes to standard output: one result a command, as text or as one line of JSON.
 //!
-//! Progress, questions and errors go to standard error. What comes from records passes [`safe`] or [`Json`], so that no
+//! Progress, questions and errors go to standard error. What comes from records passes [`safe`] or `Json`, so that no
 //! stored text moves a terminal's cursor. Colours reach terminals only. Knows no command.
 
 use std::{

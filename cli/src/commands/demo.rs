@@ -96,7 +96,12 @@ pub async fn run(globals: &Globals, args: DemoArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let off = outcome.checks.iter().filter(|check| !check.is_right()).count();
-    Err(Failure::new(Exit::Failure, "demo_off", format!("{off} figure(s) are off"), "see the table, and the vault that is kept"))
+    Err(Failure::new(
+        Exit::Failure,
+        "demo_off",
+        format!("{off} figure(s) are off"),
+        "see the table, and the vault that is kept",
+    ))
 }
 
 /// The folder of the demo: a new or empty one, or a fresh one among the temporary files, which is kept.
@@ -148,7 +153,9 @@ impl Show for Shown {
         page.pair("vault", self.vault.display());
         page.pair("settings", &config);
         page.line("\nTry next:");
-        for command in ["account list", "account show practice.test/user20", "session status", "audit list --limit 20", "verify"] {
+        for command in
+            ["account list", "account show practice.test/user20", "session status", "audit list --limit 20", "verify"]
+        {
             page.line(format_args!("  {program} --config {config} {command}"));
         }
         if self.serving {
@@ -161,6 +168,11 @@ impl Show for Shown {
 
 impl From<DemoError> for Failure {
     fn from(error: DemoError) -> Self {
-        Self::new(Exit::Failure, "demo", format!("the demo could not be run: {error}"), "see the message; nothing of yours was touched")
+        Self::new(
+            Exit::Failure,
+            "demo",
+            format!("the demo could not be run: {error}"),
+            "see the message; nothing of yours was touched",
+        )
     }
 }
