@@ -1,1 +1,94 @@
-//! Skeleton.
+//! The command line: arguments, settings, one command, one printer. What is done to a vault is the vault's.
+//!
+//! One verb, one file, in [`commands`]. Only [`printer`] writes to standard output; [`failure`] says what went wrong.
+
+pub mod account_ref;
+pub mod commands;
+pub mod context;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod exit;
+pub mod failure;
+pub mod printer;
+pub mod prompt;
+pub mod secret_input;
+pub mod time;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use latchkey_worker::logging;
+
+use crate::{commands::Command, context::Globals, exit::Exit, failure::Failure, printer::Printer};
+
+/// An encrypted vault for the credentials and live sessions of a team's accounts
+///
+/// Latchkey seals credentials, lends sessions instead of passwords, and logs in once however many workers need it. It acts
+/// only on sites that you list as authorised, and stops at every challenge, lock and ban.
+#[derive(Debug, Parser)]
+#[command(name = "latchkey", version, max_term_width = 110, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    globals: Globals,
+}
+
+/// Runs one command line (the program's name first) and says how it ended; prints whatever there is to print.
+///
+/// Needs a multi-threaded Tokio runtime.
+pub async fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match parse(&args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, args.iter().any(|arg| arg == "--json")),
+    };
+    let printer = Printer::new(cli.globals.json);
+    let started =
+        logging::start(&cli.globals.logs, "warn").map_err(|error| Failure::usage(error.to_string(), "mend it"));
+    let ended = match started {
+        Ok(()) => commands::run(cli.globals, cli.command).await,
+        Err(failure) => Err(failure),
+    };
+    match ended {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().after_long_help(exit::help()).try_get_matches_from(args)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// What clap says: help and version are results, the rest are failures.
+fn usage(error: &clap::Error, json: bool) -> Exit {
+    let rendered = error.render();
+    if !error.use_stderr() {
+        return printer::print_help(rendered.ansi());
+    }
+    if json {
+        let text = rendered.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Printer::new(true).failure(&Failure::usage(message, "see `latchkey --help`"));
+    } else {
+        // Where even this cannot be written, the exit code is all that is left.
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_arguments_do_not_contradict_one_another() {
+        Cli::command().debug_assert();
+    }
+}

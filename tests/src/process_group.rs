@@ -45,11 +45,7 @@ impl ProcessGroup {
             .process_group(0)
             .spawn()?;
         let lifeline = keeper.stdin.take();
-        Ok(ProcessGroup {
-            id: Pid::from_child(&keeper),
-            keeper,
-            lifeline,
-        })
+        Ok(ProcessGroup { id: Pid::from_child(&keeper), keeper, lifeline })
     }
 
     /// The group's number, which is its keeper's process id.
@@ -83,11 +79,7 @@ impl Drop for ProcessGroup {
 pub fn members(group: i32) -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         if fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| runs_in(&stat, group)) {

@@ -82,13 +82,7 @@ impl Launch {
     /// Any program, with `home` as its home.
     #[must_use]
     pub fn of(program: PathBuf, home: &Path) -> Launch {
-        Launch {
-            program,
-            home: home.to_owned(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            input: Vec::new(),
-        }
+        Launch { program, home: home.to_owned(), arguments: Vec::new(), environment: Vec::new(), input: Vec::new() }
     }
 
     /// Adds arguments.
@@ -118,10 +112,7 @@ impl Launch {
     ///
     /// [`ProcessError::Io`]; then nothing is left running.
     pub fn start(self) -> Result<Running, ProcessError> {
-        let group = ProcessGroup::start(None).map_err(|source| ProcessError::Io {
-            doing: "start a keeper",
-            source,
-        })?;
+        let group = ProcessGroup::start(None).map_err(|source| ProcessError::Io { doing: "start a keeper", source })?;
         let mut command = std::process::Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -137,22 +128,14 @@ impl Launch {
         let mut child = Command::from(command)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| ProcessError::Io {
-                doing: "start the program",
-                source,
-            })?;
+            .map_err(|source| ProcessError::Io { doing: "start the program", source })?;
         if let Some(mut stdin) = child.stdin.take() {
             // A program may end without reading its input; what it did is then seen in its exit status.
             tokio::spawn(async move { drop(stdin.write_all(&self.input).await) });
         }
         let stdout = Output::capture(child.stdout.take());
         let stderr = Output::capture(child.stderr.take());
-        Ok(Running {
-            child,
-            stdout,
-            stderr,
-            group,
-        })
+        Ok(Running { child, stdout, stderr, group })
     }
 
     /// Starts it and waits for its end.
@@ -193,14 +176,8 @@ impl Running {
     ///
     /// [`ProcessError::Ended`] when it was seen to end, [`ProcessError::Io`] when the kernel refuses.
     pub fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
-        let pid = self
-            .id()
-            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
-            .ok_or(ProcessError::Ended)?;
-        kill_process(pid, signal).map_err(|errno| ProcessError::Io {
-            doing: "send a signal",
-            source: errno.into(),
-        })
+        let pid = self.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).ok_or(ProcessError::Ended)?;
+        kill_process(pid, signal).map_err(|errno| ProcessError::Io { doing: "send a signal", source: errno.into() })
     }
 
     /// Waits for the first whole line of its standard output that contains `text`, the lines already printed included.
@@ -208,11 +185,7 @@ impl Running {
     /// # Errors
     ///
     /// [`ProcessError::TimedOut`] after `limit`, [`ProcessError::OutputEnded`] when none will come.
-    pub async fn stdout_line(
-        &mut self,
-        text: &str,
-        limit: Duration,
-    ) -> Result<String, ProcessError> {
+    pub async fn stdout_line(&mut self, text: &str, limit: Duration) -> Result<String, ProcessError> {
         let found = tokio::time::timeout(limit, self.stdout.line(text)).await;
         self.explain(found, limit)
     }
@@ -222,11 +195,7 @@ impl Running {
     /// # Errors
     ///
     /// As [`Running::stdout_line`].
-    pub async fn stderr_line(
-        &mut self,
-        text: &str,
-        limit: Duration,
-    ) -> Result<String, ProcessError> {
+    pub async fn stderr_line(&mut self, text: &str, limit: Duration) -> Result<String, ProcessError> {
         let found = tokio::time::timeout(limit, self.stderr.line(text)).await;
         self.explain(found, limit)
     }
@@ -244,39 +213,22 @@ impl Running {
             status
         });
         match ended.await {
-            Ok(Ok(status)) => Ok(Finished {
-                status,
-                stdout: self.stdout.text(),
-                stderr: self.stderr.text(),
-            }),
-            Ok(Err(source)) => Err(ProcessError::Io {
-                doing: "wait for the program",
-                source,
-            }),
+            Ok(Ok(status)) => Ok(Finished { status, stdout: self.stdout.text(), stderr: self.stderr.text() }),
+            Ok(Err(source)) => Err(ProcessError::Io { doing: "wait for the program", source }),
             Err(_) => Err(self.timed_out("end of the process", limit)),
         }
     }
 
-    fn explain<E>(
-        &self,
-        found: Result<Option<String>, E>,
-        limit: Duration,
-    ) -> Result<String, ProcessError> {
+    fn explain<E>(&self, found: Result<Option<String>, E>, limit: Duration) -> Result<String, ProcessError> {
         match found {
             Ok(Some(line)) => Ok(line),
-            Ok(None) => Err(ProcessError::OutputEnded {
-                stderr_tail: self.stderr.tail(),
-            }),
+            Ok(None) => Err(ProcessError::OutputEnded { stderr_tail: self.stderr.tail() }),
             Err(_) => Err(self.timed_out("such line", limit)),
         }
     }
 
     fn timed_out(&self, what: &'static str, limit: Duration) -> ProcessError {
-        ProcessError::TimedOut {
-            what,
-            limit,
-            stderr_tail: self.stderr.tail(),
-        }
+        ProcessError::TimedOut { what, limit, stderr_tail: self.stderr.tail() }
     }
 }
 
@@ -297,23 +249,12 @@ pub struct Finished {
 ///
 /// [`ProcessError::NotBuilt`] with the place, [`ProcessError::Io`] when the test cannot tell where it is itself.
 pub fn program(name: &str) -> Result<PathBuf, ProcessError> {
-    let test = std::env::current_exe().map_err(|source| ProcessError::Io {
-        doing: "locate the test",
-        source,
-    })?;
+    let test = std::env::current_exe().map_err(|source| ProcessError::Io { doing: "locate the test", source })?;
     // Tests are in `deps` of the folder in which programs are; bins that act as tests are in that folder itself.
     let beside = test.parent().unwrap_or(Path::new("."));
-    let folder = if beside.ends_with("deps") {
-        beside.parent().unwrap_or(beside)
-    } else {
-        beside
-    };
+    let folder = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
     let path = folder.join(name);
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(ProcessError::NotBuilt { path })
-    }
+    if path.is_file() { Ok(path) } else { Err(ProcessError::NotBuilt { path }) }
 }
 
 /// A stream's bytes so far, and whether more can come.
@@ -341,10 +282,7 @@ impl Output {
         let find = |bytes: &Vec<u8>| {
             let whole = bytes.iter().rposition(|&byte| byte == b'\n').unwrap_or(0);
             let whole = String::from_utf8_lossy(bytes.get(..whole)?);
-            whole
-                .lines()
-                .find(|line| line.contains(text))
-                .map(str::to_owned)
+            whole.lines().find(|line| line.contains(text)).map(str::to_owned)
         };
         let seen = self.0.wait_for(|bytes| find(bytes).is_some()).await.ok()?;
         find(&seen)
@@ -361,9 +299,7 @@ impl Output {
 
     fn tail(&self) -> String {
         let text = self.text();
-        text.chars()
-            .skip(text.chars().count().saturating_sub(TAIL_CHARS))
-            .collect()
+        text.chars().skip(text.chars().count().saturating_sub(TAIL_CHARS)).collect()
     }
 }
 

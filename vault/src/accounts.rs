@@ -19,8 +19,8 @@ use crate::{
     },
     record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord},
     store::{
-        AccountRow, BlindIndex, Changes, FindAccounts, Finding, Lane, NewAudit, OutboxRow, Owed, RowName, Saved,
-        SessionRow, StoreError, Tampering,
+        AccountRow, BlindIndex, Changes, FindAccounts, Finding, Lane, OutboxRow, Owed, RowName, Saved, SessionRow,
+        StoreError, Tampering,
     },
     text::escape_bounded,
     totp::Totp,
@@ -117,8 +117,7 @@ impl Vault {
         let mut changes = Changes::default();
         if let (Some(cookie), Some(origin)) = (&record.fields.cookie, &new.origin) {
             let mut jar = Jar::new();
-            jar.import_flat(origin, cookie, now_ms)
-                .map_err(|error| invalid("cookie", error.to_string()))?;
+            jar.import_flat(origin, cookie, now_ms).map_err(|error| invalid("cookie", error.to_string()))?;
             changes.sessions.push(self.session_row(id, 1, &SessionRecord { login_epoch: 1, jar, since_ms: now_ms })?);
         } else {
             // Without a registered origin nothing says where a cookie may be sent: it is not kept.
@@ -417,7 +416,12 @@ impl Vault {
         })
     }
 
-    pub(crate) fn account_row(&self, id: AccountId, rev: u64, record: &AccountRecord) -> Result<AccountRow, StoreError> {
+    pub(crate) fn account_row(
+        &self,
+        id: AccountId,
+        rev: u64,
+        record: &AccountRecord,
+    ) -> Result<AccountRow, StoreError> {
         let place = Place { kind: Kind::Account, id: *id.as_bytes(), rev };
         let sealed = self.keys.seal(place, &record.to_bytes()).map_err(|_| no_randomness())?;
         let (ix_site, ix_login, ix_manager) = self.indexes(self.keys.epoch(), record)?;
@@ -501,7 +505,11 @@ impl Vault {
                     .open_account(row)
                     .and_then(|_| session.map_or(Ok(()), |session| self.open_session(&session).map(|_| ())));
                 if let Err(StoreError::Tampered { class, row }) = opened {
-                    findings.push(Finding { class, row, what: "a record does not open, or its indexes disagree".into() });
+                    findings.push(Finding {
+                        class,
+                        row,
+                        what: "a record does not open, or its indexes disagree".into(),
+                    });
                 }
             }
         }
@@ -512,9 +520,8 @@ impl Vault {
         epoch: u32,
         record: &AccountRecord,
     ) -> Result<(BlindIndex, Option<BlindIndex>, Option<BlindIndex>), StoreError> {
-        let index = |label, parts: &[&[u8]]| {
-            self.keys.blind_index(epoch, label, parts).map_err(|_| StoreError::Rekeyed)
-        };
+        let index =
+            |label, parts: &[&[u8]]| self.keys.blind_index(epoch, label, parts).map_err(|_| StoreError::Rekeyed);
         let site = record.site.as_bytes();
         // EXPOSE: the login name goes into a keyed index.
         let login = record.login_name().map(|name| index(IX_LOGIN, &[site, name.expose().as_bytes()])).transpose()?;
@@ -600,7 +607,10 @@ pub fn admissible(mut fields: Fields) -> Fields {
         // EXPOSE: lengths and characters are checked.
         let bad = |text: &Secret| text.expose().len() > limit || text.expose().chars().any(char::is_control);
         if value.as_ref().is_some_and(bad) {
-            tracing::warn!(field = field.name(), "a value from the manager is too long or has control characters; left out");
+            tracing::warn!(
+                field = field.name(),
+                "a value from the manager is too long or has control characters; left out"
+            );
             *value = None;
         }
     }

@@ -109,12 +109,7 @@ impl AnchorFile {
         }
         let making = self.path.with_extension("new");
         let _ = fs::remove_file(&making);
-        let file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&making)
-            .map_err(io("created"))?;
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&making).map_err(io("created"))?;
         let mut bytes = [0; ANCHOR_FILE_BYTES];
         bytes[..ANCHOR_SLOT_BYTES].copy_from_slice(&anchor(keys, head, 1).encode_slot(keys));
         file.write_all_at(&bytes, 0).and_then(|()| file.sync_all()).map_err(io("written"))?;

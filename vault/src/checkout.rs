@@ -12,10 +12,9 @@ use crate::{
     Vault,
     account_api::{AccountUpdate, UpdateField},
     accounts::{AccountError, RETRIES, standing_update},
-    audit::no_randomness,
     cookies::Jar,
     items::ItemChange,
-    model::{Account, AccountId, Action, Field, HolderId, Secret, Standing},
+    model::{Account, AccountId, Action, Field, Secret, Standing},
     outbox::NewReport,
     record::SessionRecord,
     store::{Changes, Hold, LeaseAsk, Renewed, Saved, StoreError, Taken, Token},
@@ -131,11 +130,12 @@ impl Vault {
             Err(CheckOutError::NotUsable { id, standing: standing.clone() })
         };
         usable(&self.account(id).await?)?;
-        let lease = self.take(*id.as_bytes(), ask, id).await?;
+        let lease = self.take(*id.as_bytes(), ask, Some(id)).await.map_err(AccountError::from)?;
+        let lease = lease.map_err(|retry_in| CheckOutError::Held { id, retry_in })?;
         let (account, session) = self.account_and_session(id).await?;
         if let Err(refused) = usable(&account) {
             // It changed while we waited: give it back unused.
-            let _ = self.release(&lease.hold, id, "not usable any more").await;
+            let _ = self.release(&lease.hold, Some(id), "not usable any more").await;
             return Err(refused);
         }
         let session = session.map(|(_, session)| session);
@@ -158,7 +158,9 @@ impl Vault {
             match self.store.check_in(vec![checkout.lease.hold], changes).await.map_err(AccountError::from)? {
                 Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.hold.token }),
                 Saved::Fenced(_) => {
-                    self.note(Action::CheckIn, Some(id), "refused: the lease is lost").await.map_err(AccountError::from)?;
+                    self.note(Action::CheckIn, Some(id), "refused: the lease is lost")
+                        .await
+                        .map_err(AccountError::from)?;
                     return Err(CheckInError::Fenced(id));
                 }
                 Saved::Duplicate(other) => return Err(AccountError::Duplicate(other).into()),
@@ -216,27 +218,27 @@ impl Vault {
         Ok(live.map(|lease| Duration::from_millis(lease.until_ms - now.ms)))
     }
 
-    /// Takes a lease, waiting up to `ask.wait` for it.
+    /// Takes a lease, waiting up to `ask.wait` for it; else says when it is worth asking again.
     pub(crate) async fn take(
         &self,
         resource: [u8; 16],
         ask: &CheckOutAsk,
-        id: AccountId,
-    ) -> Result<LeaseHandle, CheckOutError> {
-        let holder = HolderId::generate().map_err(|_| AccountError::from(no_randomness()))?;
+        account: Option<AccountId>,
+    ) -> Result<Result<LeaseHandle, Duration>, StoreError> {
+        let holder = self.store.holder();
         let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
         let deadline = tokio::time::Instant::now() + ask.wait;
         loop {
-            let audit = self.event(Action::Grant, Some(id), ask.purpose.clone()).map_err(AccountError::from)?;
-            match self.store.take_lease(lease.clone(), vec![audit]).await.map_err(AccountError::from)? {
+            let audit = self.event(Action::Grant, account, ask.purpose.clone())?;
+            match self.store.take_lease(lease.clone(), vec![audit]).await? {
                 Taken::Granted { token, until } => {
                     let hold = Hold { resource, token, holder };
-                    return Ok(LeaseHandle { hold, ttl: ask.ttl, until_ms: until.ms });
+                    return Ok(Ok(LeaseHandle { hold, ttl: ask.ttl, until_ms: until.ms }));
                 }
                 Taken::Held { retry_in } => {
                     let left = deadline.saturating_duration_since(tokio::time::Instant::now());
                     if left.is_zero() {
-                        return Err(CheckOutError::Held { id, retry_in });
+                        return Ok(Err(retry_in));
                     }
                     // A holder may check in at any moment, in this process or another: look often, but not always.
                     tokio::time::sleep(retry_in.clamp(POLL_MIN, POLL_MAX).min(left)).await;
@@ -246,8 +248,8 @@ impl Vault {
     }
 
     /// Gives a lease back with nothing changed.
-    pub(crate) async fn release(&self, hold: &Hold, id: AccountId, why: &str) -> Result<(), StoreError> {
-        let audit = vec![self.event(Action::CheckIn, Some(id), why)?];
+    pub(crate) async fn release(&self, hold: &Hold, account: Option<AccountId>, why: &str) -> Result<(), StoreError> {
+        let audit = vec![self.event(Action::CheckIn, account, why)?];
         self.store.check_in(vec![*hold], Changes { audit, ..Changes::default() }).await.map(|_| ())
     }
 

@@ -7,8 +7,16 @@ use crate::{
     store::{Binder, NotAuthentic},
 };
 
-/// Binds rows under the vault's keyring.
-pub(crate) struct KeyBinder(pub(crate) Arc<Keyring>);
+/// Binds rows under a vault's keyring.
+pub struct KeyBinder(Arc<Keyring>);
+
+impl KeyBinder {
+    /// Binds under these keys.
+    #[must_use]
+    pub fn new(keys: Arc<Keyring>) -> Self {
+        Self(keys)
+    }
+}
 
 impl Binder for KeyBinder {
     fn epoch(&self) -> u32 {

@@ -1,7 +1,94 @@
 //! Latchkey's vault: seals credentials and sessions, lends them under leases, logs in again once.
 //!
-//! Layers, each using only those before it: [`model`] (plain data and pure transitions), [`crypto`], [`cookies`] and
-//! [`totp`] (pure), [`store`] (rows, never keys), and on top the one place where keys and rows meet.
+//! A vault is one SQLite file and one small anchor file elsewhere. In the file every record is sealed, and every row is
+//! counted in a keyed digest, so that an edit, a deletion or an older copy is found before it is used. What is lent is a
+//! session, under a lease whose fencing token every write carries: whoever comes back too late changes nothing.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//!
+//! use latchkey_vault::{
+//!     CheckIn, CheckOutAsk, CheckOutError, Clock, NewAccount, NewSlot, Opener, Secret, SystemClock, UnlockWith, Vault,
+//!     VaultPaths,
+//!     cookies::Stored,
+//!     crypto::{SlotKind, SlotRecipient, generate_identity},
+//!     model::{Actor, Fields},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #     tokio::runtime::Runtime::new()?.block_on(example())
+//! # }
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // The anchor lies apart from the file, so that copying one back does not bring the other.
+//! let home = tempfile::tempdir()?;
+//! let paths = VaultPaths { file: home.path().join("vault/vault.db"), anchors: home.path().join("anchors") };
+//! let clock = Arc::new(SystemClock::new()?);
+//! let actor = Actor { uid: 1000, pid: std::process::id(), name: "example".into() };
+//! let opener = Opener { actor, clock: clock.clone() };
+//!
+//! // Whoever holds this identity can open the vault.
+//! let (identity, _) = generate_identity();
+//! let recipient = SlotRecipient::of_identity(&identity)?;
+//! let slot = NewSlot::Identity { label: "example".into(), kind: SlotKind::Identity, recipient };
+//! Vault::init(&paths, opener.clone(), vec![slot]).await?.close().await?;
+//! let vault = Vault::open(&paths, opener, UnlockWith::Identity(identity)).await?;
+//!
+//! let site: url::Url = "https://blog.example".parse()?;
+//! let fields = Fields {
+//!     username: Some(Secret::copy_of("ann")),
+//!     cookie: Some(Secret::copy_of("sid=first")),
+//!     ..Fields::default()
+//! };
+//! let id = vault
+//!     .add_account(NewAccount {
+//!         site: "blog.example".into(),
+//!         manager_id: None,
+//!         fields,
+//!         app_password: None,
+//!         tags: Vec::new(),
+//!         notes: String::new(),
+//!         origin: Some(site.clone()),
+//!     })
+//!     .await?;
+//!
+//! // One borrower at a time.
+//! let ask = CheckOutAsk {
+//!     ttl: Duration::from_secs(60),
+//!     quarantine: Duration::from_secs(30),
+//!     wait: Duration::ZERO,
+//!     purpose: "an example".into(),
+//! };
+//! let mut lent = vault.check_out(id, &ask).await?;
+//! assert!(matches!(vault.check_out(id, &ask).await, Err(CheckOutError::Held { .. })));
+//!
+//! // The site answers with a new cookie; the check-in keeps it, frees the lease and is audited, all or nothing.
+//! let stored = lent.jar.store(&site, b"sid=second; Path=/; Secure", clock.wall_ms());
+//! assert_eq!(stored, Stored::Kept);
+//! vault.check_in(lent, &CheckIn { note: "an example".into(), ..CheckIn::default() }).await?;
+//!
+//! let lent = vault.check_out(id, &ask).await?;
+//! let cookies = lent.jar.export_flat(&site, clock.wall_ms());
+//! // EXPOSE: the example compares it.
+//! assert_eq!(cookies.as_ref().map(Secret::expose), Some("sid=second"));
+//! vault.check_in(lent, &CheckIn::default()).await?;
+//!
+//! assert!(vault.verify(Box::new(|_, _| ())).await?.is_empty());
+//! vault.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layers
+//!
+//! Each uses only those before it:
+//!
+//! 1. [`model`]: plain data and pure transitions; with it [`limits`] and [`text`].
+//! 2. [`crypto`], [`cookies`], [`totp`]: pure functions over memory.
+//! 3. [`store`]: rows, each verb one transaction. It sees ids, times, revisions and sealed bytes, never a key.
+//! 4. [`sites`], [`site_http`], [`login`]: which sites are authorised, how they are spoken to, how one logs in there.
+//!    [`manager_http`], [`account_api`]: the same for the manager. None of these knows a vault.
+//! 5. [`Vault`]: the one place where keys and rows meet.
+//!
 //! Nothing here knows a task source, a driver of posts, or a terminal.
 
 pub mod account_api;
@@ -28,13 +115,16 @@ pub mod text;
 pub mod tls;
 pub mod totp;
 mod vault;
+mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
 pub use anchor_file::AnchorFileError;
 pub use audit::AuditEntry;
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};
 pub use items::{Item, ItemChange, ItemKind};
+pub use keys::KeyBinder;
+pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use vault::{InitError, NewSlot, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
-pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
+pub use views::{CookieView, OwedMessage, SessionView};

@@ -14,15 +14,13 @@ use crate::{
     Vault,
     account_api::{AccountApi, AccountUpdate, UpdateError, UpdateField, Updated},
     accounts::{AccountError, RETRIES},
-    checkout::{CheckOutAsk, CheckOutError, LeaseHandle},
+    checkout::{CheckOutAsk, LeaseHandle},
     crypto::{Kind, Place},
     items::ItemChange,
     manager_http::Class,
     model::{AccountId, Action, Field, MessageId},
     record::{MESSAGE_REV, MessageBody},
-    store::{
-        Changes, FindOutbox, Lane, OutboxRow, Owed, RowName, Saved, Settle, Settlement, StoreError, Tampering,
-    },
+    store::{Changes, FindOutbox, Lane, OutboxRow, Owed, RowName, Saved, Settle, Settlement, StoreError, Tampering},
 };
 
 /// A report on a task that is to be owed from a check-in on.
@@ -104,12 +102,7 @@ impl Vault {
             wait: Duration::ZERO,
             purpose: format!("outbox lane {}", lane as u8),
         };
-        match self.take(resource, &ask, AccountId::from_bytes(resource)).await {
-            Ok(lease) => Ok(Some(LaneHold { lease, lane })),
-            Err(CheckOutError::Held { .. } | CheckOutError::NotUsable { .. }) => Ok(None),
-            Err(CheckOutError::Account(AccountError::Store(error))) => Err(error),
-            Err(CheckOutError::Account(_)) => Ok(None),
-        }
+        Ok(self.take(resource, &ask, None).await?.ok().map(|lease| LaneHold { lease, lane }))
     }
 
     /// Keeps the right to a lane; false when it is lost.
@@ -126,7 +119,7 @@ impl Vault {
     /// [`StoreError`].
     pub async fn leave_lane(&self, lane: LaneHold) -> Result<(), StoreError> {
         let hold = lane.lease.hold();
-        self.release(&hold, AccountId::from_bytes(hold.resource), "outbox lane left").await
+        self.release(&hold, None, "outbox lane left").await
     }
 
     /// How much is owed.
@@ -245,8 +238,8 @@ impl Vault {
             let MessageBody::Account { manager_id: to, update: body } = self.open_message(row)? else {
                 return Err(StoreError::tampered(Tampering::Substitution, None));
             };
-            let newer = AccountUpdate::from_cbor(&body)
-                .map_err(|_| StoreError::tampered(Tampering::Substitution, None))?;
+            let newer =
+                AccountUpdate::from_cbor(&body).map_err(|_| StoreError::tampered(Tampering::Substitution, None))?;
             (update, manager_id) = (newer.merge_over(update), to);
         }
         let tries = rows.iter().map(|row| row.tries).max().unwrap_or(0);

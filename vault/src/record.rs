@@ -8,45 +8,43 @@ use zeroize::Zeroizing;
 
 use crate::{
     cookies::Jar,
-    model::{
-        AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Fields, Secret, Standing,
-    },
+    model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Fields, Secret, Standing},
 };
 
 /// An opened record is not what this version writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a sealed record opened, but is not what this version writes")]
-pub struct Malformed;
+pub(crate) struct Malformed;
 
 /// A session as it is sealed.
 #[derive(Debug)]
-pub struct SessionRecord {
+pub(crate) struct SessionRecord {
     /// How many logins led to it; the row repeats it in clear.
-    pub login_epoch: u64,
+    pub(crate) login_epoch: u64,
     /// Its cookies.
-    pub jar: Jar,
+    pub(crate) jar: Jar,
     /// When it was made by a login or taken from the manager, Unix milliseconds.
-    pub since_ms: i64,
+    pub(crate) since_ms: i64,
 }
 
 /// A login that was about to be sent: durable before the request, closed with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoginIntent {
+pub(crate) struct LoginIntent {
     /// For which account.
-    pub account: AccountId,
+    pub(crate) account: AccountId,
     /// The login epoch that it was to replace.
-    pub login_epoch: u64,
+    pub(crate) login_epoch: u64,
     /// The TOTP step that was reserved for it.
-    pub totp_step: Option<u64>,
+    pub(crate) totp_step: Option<u64>,
     /// When, Unix milliseconds.
-    pub at_ms: i64,
+    pub(crate) at_ms: i64,
     /// How many logins for this expiry were sent before it and lost their answer.
-    pub lost_before: u32,
+    pub(crate) lost_before: u32,
 }
 
 /// A message to the manager as it is sealed.
 #[derive(Debug)]
-pub enum MessageBody {
+pub(crate) enum MessageBody {
     /// An update of an account's record, as the account API encodes it.
     Account {
         /// The manager's id of the account.
@@ -297,7 +295,10 @@ impl AuditEvent {
 /// Encodes into one buffer of exactly the right size, so that growing leaves no copy behind.
 fn encode<T: Encode<()> + CborLen<()>>(value: &T) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(minicbor::len(value)));
-    #[expect(clippy::expect_used, reason = "a Vec takes every byte, and the derived encoders add no error of their own")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a Vec takes every byte, and the derived encoders add no error of their own"
+    )]
     minicbor::encode(value, &mut *bytes).expect("writing to a Vec does not fail");
     bytes
 }

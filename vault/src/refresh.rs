@@ -14,7 +14,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,7 +30,7 @@ use crate::{
     Vault,
     account_api::{AccountApi, AccountStatus, AccountUpdate},
     accounts::{AccountError, RETRIES, standing_update},
-    checkout::{CheckOutAsk, CheckOutError, LeaseHandle, take_cookie},
+    checkout::{CheckOutAsk, LeaseHandle, take_cookie},
     cookies::Jar,
     items::{ItemChange, ItemKind},
     login::{Block, Evidence, LoginIdentity, LoginOutcome, SiteAuth, TotpSource, TotpUnavailable, Verdict},
@@ -126,6 +129,8 @@ struct Turn<'a> {
     ask: &'a RefreshAsk,
     lease: LeaseHandle,
     deadline: Instant,
+    /// Whether the lease was given back together with the login's end.
+    ended: AtomicBool,
 }
 
 impl Vault {
@@ -151,11 +156,11 @@ impl Vault {
             Err(newer) => return Ok(newer),
         };
         let hold = lease.hold();
-        let turn = Turn { vault: self, id, ask, lease, deadline };
+        let turn = Turn { vault: self, id, ask, lease, deadline, ended: AtomicBool::new(false) };
         let result = turn.run().await;
-        // A committed login has freed the lease with its own transaction; then this finds it gone and changes nothing.
-        if !matches!(&result, Ok(Refreshed { how: RefreshedBy::Login, .. }) | Err(RefreshError::Blocked { .. })) {
-            self.release(&hold, id, "login lease ended").await.map_err(AccountError::from)?;
+        // A login that ended has freed the lease in its own transaction.
+        if !turn.ended.load(Ordering::Acquire) {
+            self.release(&hold, Some(id), "login lease ended").await.map_err(AccountError::from)?;
         }
         result
     }
@@ -179,11 +184,10 @@ impl Vault {
                 wait: LOOK_AGAIN.min(deadline.saturating_duration_since(Instant::now())),
                 purpose: "login".into(),
             };
-            match self.take(resource, &lease_ask, id).await {
+            match self.take(resource, &lease_ask, Some(id)).await.map_err(AccountError::from)? {
                 Ok(lease) => return Ok(Ok(lease)),
-                Err(CheckOutError::Held { .. }) if Instant::now() < deadline => {}
-                Err(CheckOutError::Held { .. } | CheckOutError::NotUsable { .. }) => return Err(RefreshError::TooLong),
-                Err(CheckOutError::Account(error)) => return Err(error.into()),
+                Err(_) if Instant::now() < deadline => {}
+                Err(_) => return Err(RefreshError::TooLong),
             }
         }
     }
@@ -235,7 +239,10 @@ impl Turn<'_> {
         let said = match tokio::time::timeout(MANAGER_WITHIN, api.read(&manager_id)).await {
             Ok(Ok(said)) => said,
             failed => {
-                let why = failed.map_or_else(|_| "it took too long".to_owned(), |f| f.map_or_else(|e| e.to_string(), |_| String::new()));
+                let why = failed.map_or_else(
+                    |_| "it took too long".to_owned(),
+                    |f| f.map_or_else(|e| e.to_string(), |_| String::new()),
+                );
                 let detail = format!("the manager could not be asked before a login: {why}");
                 self.vault.note(Action::Pull, Some(self.id), detail).await.map_err(AccountError::from)?;
                 return Ok(false);
@@ -325,6 +332,8 @@ impl Turn<'_> {
             let mut update = AccountUpdate::new().status(AccountStatus::Active);
             take_cookie(&mut record, &mut update, jar.export_flat(&self.ask.flat_url, now_ms));
             record.updated_ms = now_ms;
+            // A pause that is over has been outlived; every other standing would have stopped the login.
+            record.standing = Standing::ready(now_ms);
             let fresh = SessionRecord { login_epoch, jar: jar.duplicate(), since_ms: now_ms };
             let session_rev = session.map_or(0, |(rev, _)| rev);
             let changes = (|| {
@@ -395,7 +404,10 @@ impl Turn<'_> {
     /// Writes the end of a login and frees its lease; false when the account was changed in between.
     async fn end(&self, changes: Changes) -> Result<bool, RefreshError> {
         match self.vault.store.check_in(vec![self.hold()], changes).await.map_err(AccountError::from)? {
-            Saved::Done => Ok(true),
+            Saved::Done => {
+                self.ended.store(true, Ordering::Release);
+                Ok(true)
+            }
             Saved::Stale(_) => Ok(false),
             Saved::Fenced(_) | Saved::Duplicate(_) => Err(RefreshError::TooLong),
         }
@@ -447,7 +459,8 @@ impl TotpSource for Steps<'_> {
             let left_ms = totp.ms_left(now_ms);
             let step = totp.step_at(now_ms);
             // A code in the last second of its step may arrive in the next one.
-            let reserved = if left_ms <= LAST_MS { Reserved::Spent { last: step } } else { self.reserve(secret, step).await? };
+            let reserved =
+                if left_ms <= LAST_MS { Reserved::Spent { last: step } } else { self.reserve(secret, step).await? };
             match reserved {
                 Reserved::Step(step) => {
                     self.rev += 1;

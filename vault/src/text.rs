@@ -32,7 +32,11 @@ pub fn cut_chars(text: &str, max_chars: usize) -> &str {
     text.char_indices().nth(max_chars).map_or(text, |(end, _)| &text[..end])
 }
 
-fn steers(c: char) -> bool {
+/// Whether a character could move a terminal's cursor, or reorder or join what stands around it.
+///
+/// Control characters (Cc) and U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF.
+#[must_use]
+pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

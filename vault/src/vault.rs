@@ -3,6 +3,8 @@
 //! What is done in an open vault lives beside this: accounts, checkout, refresh, outbox, audit. No site and no manager
 //! is known here.
 
+mod unlock;
+
 use std::{
     fs,
     os::unix::fs::DirBuilderExt,
@@ -11,18 +13,16 @@ use std::{
 };
 
 use thiserror::Error;
+use unlock::{check_anchor, checked_slots, head_of, load, unlock};
 
 use crate::{
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
-    crypto::{
-        FORMAT_VERSION, Header, Keyring, Kind, OpenError, Place, RootKey, ScryptCost, SealError, SlotError, SlotKind,
-        SlotRecipient, SlotRecord, Unlock,
-    },
+    crypto::{FORMAT_VERSION, Header, Keyring, ScryptCost, SealError, SlotError, SlotKind, SlotRecipient, SlotRecord},
     keys::KeyBinder,
     model::{Action, Actor, Clock, IdError, Secret, VaultId},
     refresh::LoginQueues,
     store::{
-        Changes, Finding, Head, KeyMaterial, Progress, Store, StoreError, Tampering, same_mac,
+        Finding, KeyMaterial, Progress, Store, StoreError,
         sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore},
     },
 };
@@ -81,7 +81,7 @@ pub struct Vault {
     pub(crate) keys: Arc<Keyring>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
 }
 
 /// Why a vault was not made. Nothing that was there before is changed.
@@ -128,10 +128,10 @@ pub enum UnlockError {
     /// The full check found something; the anchor was not adopted.
     #[error("the check found {} problem(s); the first: {}", .0.len(), .0.first().map_or("", |f| f.what.as_str()))]
     Findings(Vec<Finding>),
-    /// There is a sound anchor that the vault is older than.
+    /// There is a sound anchor, of a commit that the vault does not know.
     #[error(
-        "rollback: the anchor has seen commit {anchored}, this file ends at {found}; if that is meant (a restored \
-         backup), adopt it explicitly with --accept-rollback"
+        "rollback: the anchor has seen commit {anchored}, which this file, at {found}, does not know; if that is meant \
+         (a restored backup), adopt it explicitly with --accept-rollback"
     )]
     RolledBack {
         /// The anchor's counter.
@@ -139,6 +139,13 @@ pub enum UnlockError {
         /// The file's counter.
         found: u64,
     },
+    /// There is an anchor of this vault, and it knows another root key than the slots hold: whoever knows a slot's
+    /// recipient can wrap a root key of their own.
+    #[error(
+        "the anchor knows another root key than the one that the key slots hold: the slots may have been exchanged; if \
+         you know that the anchor is from before a change of keys, take its file away and adopt the vault again"
+    )]
+    OtherRoot,
 }
 
 impl Vault {
@@ -170,8 +177,9 @@ impl Vault {
             }
             let keys = load(&file, root)?;
             anchor.check_mac(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
-            let head = Head { counter: anchor.counter, hash: anchor.header_hash };
-            Self::start(file, anchor_file, keys, opener, Some(head)).map_err(UnlockError::from)
+            let keys = Arc::new(keys);
+            check_anchor(&file, &anchor_file, &keys, anchor)?;
+            Self::start(file, anchor_file, keys, opener).map_err(UnlockError::from)
         })
         .await
     }
@@ -180,7 +188,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`UnlockError::Findings`] when the check finds anything; [`UnlockError::RolledBack`] when a sound anchor knows a
-    /// later state and `accept_rollback` is not set. Nothing is changed then.
+    /// later or another state and `accept_rollback` is not set; [`UnlockError::OtherRoot`] when an anchor is there that
+    /// knows another root key. Nothing is changed then.
     pub async fn adopt_anchor(
         paths: &VaultPaths,
         opener: Opener,
@@ -193,16 +202,22 @@ impl Vault {
             let file = SqliteFile::open(&paths.file)?;
             let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
             let present = anchor_file.read(file.vault()).ok();
-            let keys = load(&file, unlock(&file, &with)?)?;
-            let sound = present.filter(|(anchor, mac)| anchor.check_mac(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
-            let vault = Self::start(file, anchor_file.clone(), keys, opener, None)?;
-            let found = vault.store.head().counter;
-            match sound {
-                Some(anchor) if anchor.counter > found && !accept_rollback => {
-                    Err(UnlockError::RolledBack { anchored: anchor.counter, found })
-                }
-                _ => Ok((vault, anchor_file)),
+            let root = unlock(&file, &with)?;
+            if let Some((anchor, _)) = &present
+                && !root.commitment(file.vault()).check(&anchor.commitment)
+            {
+                return Err(UnlockError::OtherRoot);
             }
+            let keys = Arc::new(load(&file, root)?);
+            let sound = present.filter(|(anchor, mac)| anchor.check_mac(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
+            if let Some(anchor) = sound
+                && !accept_rollback
+                && !file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(&anchor))?
+            {
+                return Err(UnlockError::RolledBack { anchored: anchor.counter, found: file.head()?.counter });
+            }
+            let vault = Self::start(file, anchor_file.clone(), keys, opener)?;
+            Ok((vault, anchor_file))
         })
         .await?;
         let findings = vault.store.verify(progress).await?;
@@ -221,7 +236,8 @@ impl Vault {
     /// [`UnlockError::Anchor`] when the anchor could not be moved: the vault is whole, the window of a rollback is wider.
     pub async fn close(&self) -> Result<(), UnlockError> {
         let head = self.store.close().await?;
-        tokio::task::block_in_place(|| self.keeper.close())?;
+        let keeper = Arc::clone(&self.keeper);
+        blocking(move || keeper.close()).await?;
         tracing::debug!(counter = head.counter, "vault closed");
         Ok(())
     }
@@ -266,18 +282,16 @@ impl Vault {
     fn start(
         file: SqliteFile,
         anchor_file: AnchorFile,
-        keys: Keyring,
+        keys: Arc<Keyring>,
         opener: Opener,
-        anchored: Option<Head>,
     ) -> Result<Self, StoreError> {
-        let keys = Arc::new(keys);
-        let store: Arc<SqliteStore> =
-            Arc::new(file.start(Arc::new(KeyBinder(Arc::clone(&keys))), Arc::clone(&opener.clock), anchored)?);
+        let binder = Arc::new(KeyBinder::new(Arc::clone(&keys)));
+        let store: Arc<SqliteStore> = Arc::new(file.start(binder, Arc::clone(&opener.clock))?);
         let forget = Arc::clone(&store);
         let head = store.watch();
         let keeper = Keeper::start(anchor_file, Arc::clone(&keys), head, move |counter| forget.anchored(counter))
             .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
-        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper })
+        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
     }
 }
 
@@ -314,14 +328,12 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
         log_sum: [0; 32],
     };
     let keys = Arc::new(keys);
-    let binder = KeyBinder(Arc::clone(&keys));
+    let binder = KeyBinder::new(Arc::clone(&keys));
     let file = SqliteFile::create(&paths.file, vault, now_ms, &binder, header, &material)?;
     let head = file.head()?;
     let anchor_file = AnchorFile::of(&paths.anchors, vault);
     anchor_file.write_first(&keys, head)?;
-    drop(binder);
-    let keys = Arc::into_inner(keys).ok_or(InitError::NoRandomness)?;
-    Ok(Vault::start(file, anchor_file, keys, opener, Some(head))?)
+    Ok(Vault::start(file, anchor_file, keys, opener)?)
 }
 
 fn new_slot(keys: &Keyring, slot: NewSlot, now_ms: i64) -> Result<SlotRecord, SlotError> {
@@ -333,45 +345,6 @@ fn new_slot(keys: &Keyring, slot: NewSlot, now_ms: i64) -> Result<SlotRecord, Sl
             SlotRecord::with_identity(kind, keys, &label, now_ms, &recipient)
         }
     }
-}
-
-fn unlock(file: &SqliteFile, with: &UnlockWith) -> Result<RootKey, UnlockError> {
-    let how = match with {
-        UnlockWith::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
-        UnlockWith::Identity(text) => Unlock::Identity(text),
-    };
-    let slots = file.key_material().slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok());
-    slots.take(SLOTS_TRIED).find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
-}
-
-/// The keyring of an unlocked root key, the slot list authenticated, the incarnation taken from the sealed header.
-fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockError> {
-    let material = file.key_material();
-    let keys = Keyring::load(root, file.vault(), 1, &material.data_keys);
-    let mut keys = keys.map_err(|_: OpenError| UnlockError::CannotUnlock)?;
-    checked_slots(&keys, material)?;
-    let (counter, sealed) = file.header()?;
-    let header = Header::open(&keys, counter, &sealed);
-    let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
-    if header.data_epoch != keys.epoch() {
-        return Err(StoreError::tampered(Tampering::Header, None).into());
-    }
-    keys.set_incarnation(header.incarnation);
-    Ok(keys)
-}
-
-fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
-    let tampered = || StoreError::tampered(Tampering::Header, None);
-    let slots = material
-        .slots
-        .iter()
-        .map(|bytes| SlotRecord::from_bytes(bytes))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| tampered())?;
-    if !same_mac(&keys.slots_mac(material.generation, &slots), &material.slots_mac) {
-        return Err(tampered());
-    }
-    Ok(slots)
 }
 
 /// Runs what may take long (scrypt, syncs) beside the runtime's threads.
@@ -387,6 +360,3 @@ pub(crate) async fn blocking<T: Send + 'static, E: Send + 'static>(
 fn same_folder(one: &Path, other: &Path) -> bool {
     one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
-
-/// Slots tried for one unlock: each passphrase slot costs a key derivation, so an attacker's list must not stall us.
-const SLOTS_TRIED: usize = 16;

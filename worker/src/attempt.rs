@@ -59,7 +59,11 @@ struct AttemptV1<'a> {
 
 impl Held {
     /// A new attempt, not written yet.
-    pub(crate) fn new(vault: &Vault, task: &str, account: AccountId) -> Result<Self, latchkey_vault::store::StoreError> {
+    pub(crate) fn new(
+        vault: &Vault,
+        task: &str,
+        account: AccountId,
+    ) -> Result<Self, latchkey_vault::store::StoreError> {
         let attempt = Attempt { task: task.to_owned(), account, tries: 0, since_ms: 0, state: State::Nothing };
         Ok(Self { id: vault.new_item_id()?, rev: 0, attempt })
     }
@@ -97,7 +101,10 @@ impl Held {
             state,
             text,
         };
-        #[expect(clippy::expect_used, reason = "a Vec takes every byte, and the derived encoder adds no error of its own")]
+        #[expect(
+            clippy::expect_used,
+            reason = "a Vec takes every byte, and the derived encoder adds no error of its own"
+        )]
         let body = minicbor::to_vec(&v1).expect("writing to a Vec does not fail");
         ItemChange {
             kind: ItemKind::Attempt,
@@ -107,6 +114,11 @@ impl Held {
             open: self.attempt.state == State::Sent,
             body: Zeroizing::new(body),
         }
+    }
+
+    /// The revision that was read, or written last.
+    pub(crate) fn rev(&self) -> u64 {
+        self.rev
     }
 
     /// The last [`Held::change`] is durable.

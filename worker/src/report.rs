@@ -67,7 +67,10 @@ impl Report {
             Says::Fail { message } => (false, message.as_str()),
         };
         let v1 = ReportV1 { area: SOCIAL, task: &self.task, account: self.account.as_deref(), complete, text };
-        #[expect(clippy::expect_used, reason = "a Vec takes every byte, and the derived encoder adds no error of its own")]
+        #[expect(
+            clippy::expect_used,
+            reason = "a Vec takes every byte, and the derived encoder adds no error of its own"
+        )]
         let body = minicbor::to_vec(&v1).expect("writing to a Vec does not fail");
         NewReport { task: format!("social:{}", self.task), body: Zeroizing::new(body) }
     }

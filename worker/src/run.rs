@@ -39,7 +39,7 @@ pub(crate) type Watch = Arc<dyn Fn(Event) + Send + Sync>;
 /// How a run goes.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
-    /// Tasks at a time: 1 to [`CONCURRENCY_MAX`].
+    /// Tasks at a time: 1 to 256.
     pub concurrency: usize,
     /// Tasks asked for in one pull: 1 to 1000.
     pub pull_limit: u32,
@@ -486,7 +486,7 @@ fn passes(error: &StoreError) -> bool {
 }
 
 /// Tasks at a time: beyond this the manager and the sites are the limit.
-pub const CONCURRENCY_MAX: usize = 256;
+const CONCURRENCY_MAX: usize = 256;
 /// The contract's largest `limit`.
 const PULL_MAX: u32 = 1000;
 /// Tasks queued for each place at work: enough to pass over busy accounts.

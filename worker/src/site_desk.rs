@@ -51,6 +51,6 @@ impl Desks {
     /// The desk of the site that tasks call `domain`; none where the operator has not listed it.
     pub(crate) fn find(&self, domain: &str) -> Option<&Arc<SiteDesk>> {
         let site = self.sites.find(domain)?;
-        self.desks.get(&site.domain.as_str().to_owned())
+        self.desks.get(site.domain.as_str())
     }
 }

@@ -14,7 +14,8 @@ use std::{
 use latchkey_vault::{
     AccountError, AccountId, CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, NewAccount, RefreshAsk,
     RefreshError, RefreshedBy, Secret, Vault,
-    account_api::AccountApi, admissible,
+    account_api::AccountApi,
+    admissible,
     manager_http::{CallError, Class},
     model::{AccountState, Standing},
     standing_of,
@@ -92,7 +93,9 @@ impl Bench {
             return self.refuse(task, reason).await;
         };
         if desk.driver.is_none() {
-            return self.refuse(task, format!("the sites file names no way to post to {}", desk.site.domain.as_str())).await;
+            return self
+                .refuse(task, format!("the sites file names no way to post to {}", desk.site.domain.as_str()))
+                .await;
         }
         if !in_doubt && task.has_unresolved_spin() {
             return self.refuse(task, "title or body holds unresolved spin ({a|b})".into()).await;
@@ -217,12 +220,7 @@ impl Bench {
         Ok(Ok(id))
     }
 
-    async fn images(
-        &self,
-        task: &PostTask,
-        desk: &SiteDesk,
-        last_try: bool,
-    ) -> Result<Result<Vec<Image>, Next>, Halt> {
+    async fn images(&self, task: &PostTask, desk: &SiteDesk, last_try: bool) -> Result<Result<Vec<Image>, Next>, Halt> {
         let urls: Vec<_> = task.images.iter().map(|image| image.url.as_str()).collect();
         match fetch_images(&desk.media, &urls).await {
             Ok(images) => Ok(Ok(images)),
@@ -267,25 +265,23 @@ impl Bench {
             Err(other) => return self.tell_failed(task, other.to_string()).await,
         };
         // Another process may have ended the task while we waited for the account.
-        let held = match self.attempt(&task.id).await? {
-            Some(held) => held,
-            None => held.map_or_else(|| Held::new(&self.vault, &task.id, account), Ok)?,
-        };
-        let ended = matches!(held.attempt.state, State::Done { .. } | State::Failed { .. });
-        if ended && self.vault.report_owed(&attempt::key(&task.id)).await? {
-            return match self.vault.check_in(checkout, &CheckIn { note: "already ended".into(), ..CheckIn::default() }).await {
+        let now = self.attempt(&task.id).await?;
+        if now.as_ref().map(Held::rev) != held.as_ref().map(Held::rev) {
+            // What is still to be done, the next pull tells.
+            return match self
+                .vault
+                .check_in(checkout, &CheckIn { note: "taken up by another".into(), ..CheckIn::default() })
+                .await
+            {
                 Ok(_) | Err(CheckInError::Fenced(_)) => Ok(Next::Ended(Ending::Known)),
                 Err(CheckInError::Account(error)) => Err(halt(error)),
                 Err(_) => Ok(Next::Ended(Ending::Known)),
             };
         }
+        let held = held.map_or_else(|| Held::new(&self.vault, &task.id, account), Ok)?;
         let kept = KeptLease::start(&self.vault, &checkout, asked);
-        let input = PostInput {
-            title: task.title.clone(),
-            body_html: task.about.clone(),
-            images,
-            marker: String::new(),
-        };
+        let input =
+            PostInput { title: task.title.clone(), body_html: task.about.clone(), images, marker: String::new() };
         let mut drive = Drive { bench: self, task, desk, kept: &kept, input, held, last_try, by_app_password: false };
         let driven = drive.run(&mut checkout).await?;
         drive.held.attempt.state = driven.state.clone();
@@ -327,18 +323,19 @@ struct Drive<'a> {
 
 impl Drive<'_> {
     async fn run(&mut self, checkout: &mut Checkout) -> Result<Driven, Halt> {
-        if let State::Done { link } = &self.held.attempt.state {
-            return Ok(done(link.clone()));
-        }
         let has_app_password = checkout.account.record.app_password.is_some();
         self.by_app_password = has_app_password && self.desk.driver.as_ref().is_some_and(|d| d.takes_app_password());
-        if checkout.jar.is_empty() && !self.by_app_password
+        if checkout.jar.is_empty()
+            && !self.by_app_password
             && let Some(driven) = self.refresh(checkout).await?
         {
             return Ok(driven);
         }
         let mut refreshes = 0;
         for _ in 0..POSTS_MAX {
+            if self.kept.lost.is_cancelled() {
+                return Ok(self.in_doubt("the lease was lost".into()));
+            }
             if self.held.attempt.state == State::Sent {
                 match self.look_up(checkout).await? {
                     Found::Yes { link } => return Ok(done(link)),
@@ -371,7 +368,11 @@ impl Drive<'_> {
                     self.by_app_password = false;
                     refreshes += 1;
                     if refreshes > REFRESHES_MAX {
-                        return Ok(self.again(format!("a fresh session was refused: {}", evidence.mark), RETRY_AFTER, true));
+                        return Ok(self.again(
+                            format!("a fresh session was refused: {}", evidence.mark),
+                            RETRY_AFTER,
+                            true,
+                        ));
                     }
                     if let Some(driven) = self.refresh(checkout).await? {
                         return Ok(driven);
@@ -475,9 +476,11 @@ impl Drive<'_> {
             State::Sent => (Vec::new(), "outcome unknown"),
             State::Nothing => (Vec::new(), "nothing done"),
         };
+        let proven = matches!(self.held.attempt.state, State::Done { .. });
         CheckIn {
             standing,
-            flat_url: Some(self.desk.flat_url.clone()),
+            // Only a session that was just worked with is told to the manager: no wall's cookie, no stranger's.
+            flat_url: (proven && !self.by_app_password).then(|| self.desk.flat_url.clone()),
             reports,
             items: vec![self.held.change()],
             note: format!("task {}: {note}", self.task.id),
@@ -499,7 +502,11 @@ impl Drive<'_> {
 
     /// Something may have been done: only a look-up, later, can tell. Never failed, since that would ask for a repeat.
     fn in_doubt(&self, reason: String) -> Driven {
-        Driven { standing: None, state: State::Sent, next: Next::Again { after: RETRY_AFTER, reason, counts: false } }
+        Driven {
+            standing: None,
+            state: self.held.attempt.state.clone(),
+            next: Next::Again { after: RETRY_AFTER, reason, counts: false },
+        }
     }
 }
 

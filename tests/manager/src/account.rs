@@ -35,9 +35,7 @@ impl AccountState {
 
 impl fmt::Debug for AccountState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountState")
-            .field("fields", &self.fields.keys().collect::<Vec<_>>())
-            .finish_non_exhaustive()
+        f.debug_struct("AccountState").field("fields", &self.fields.keys().collect::<Vec<_>>()).finish_non_exhaustive()
     }
 }
 
@@ -45,10 +43,7 @@ impl Serialize for AccountState {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = self.fields.clone();
         map.insert("note".to_owned(), Value::from(self.note.as_str()));
-        map.insert(
-            "error_message".to_owned(),
-            Value::from(self.error_message.as_str()),
-        );
+        map.insert("error_message".to_owned(), Value::from(self.error_message.as_str()));
         map.serialize(serializer)
     }
 }
@@ -76,11 +71,7 @@ impl Patch {
             }
             fields.push((name, value.to_owned()));
         }
-        if fields.is_empty() {
-            Err(Refusal::NothingToUpdate)
-        } else {
-            Ok(Self(fields))
-        }
+        if fields.is_empty() { Err(Refusal::NothingToUpdate) } else { Ok(Self(fields)) }
     }
 }
 
@@ -99,11 +90,7 @@ impl Account {
                 fields.insert(name.to_owned(), Value::from(wire_time(now)));
             }
         }
-        Self {
-            fields,
-            note: String::new(),
-            error_message: String::new(),
-        }
+        Self { fields, note: String::new(), error_message: String::new() }
     }
 
     /// The fields that are there, in no particular order.
@@ -113,13 +100,9 @@ impl Account {
 
     /// The account on the wire: the document's order, then unknown fields, then `cookie`.
     pub(crate) fn to_wire(&self) -> Map<String, Value> {
-        let known = ACCOUNT_FIELDS
-            .iter()
-            .filter_map(|name| self.fields.get_key_value(*name));
-        let unknown = self
-            .fields
-            .iter()
-            .filter(|(name, _)| !ACCOUNT_FIELDS.contains(&name.as_str()) && *name != "cookie");
+        let known = ACCOUNT_FIELDS.iter().filter_map(|name| self.fields.get_key_value(*name));
+        let unknown =
+            self.fields.iter().filter(|(name, _)| !ACCOUNT_FIELDS.contains(&name.as_str()) && *name != "cookie");
         known
             .chain(unknown)
             .chain(self.fields.get_key_value("cookie"))
@@ -128,11 +111,7 @@ impl Account {
     }
 
     pub(crate) fn state(&self) -> AccountState {
-        AccountState {
-            fields: self.to_wire(),
-            note: self.note.clone(),
-            error_message: self.error_message.clone(),
-        }
+        AccountState { fields: self.to_wire(), note: self.note.clone(), error_message: self.error_message.clone() }
     }
 
     /// Writes a patch; returns the names of the fields that were really written.

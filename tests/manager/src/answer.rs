@@ -28,11 +28,7 @@ impl Answer {
         let mut body = Map::new();
         body.insert("success".to_owned(), Value::from(true));
         body.extend(fields);
-        Self {
-            status: 200,
-            body: Value::Object(body).to_string(),
-            retry_after_s: None,
-        }
+        Self { status: 200, body: Value::Object(body).to_string(), retry_after_s: None }
     }
 
     /// `{"success": false, "message": "..."}`
@@ -40,11 +36,7 @@ impl Answer {
         let mut body = Map::new();
         body.insert("success".to_owned(), Value::from(false));
         body.insert("message".to_owned(), Value::from(message));
-        Self {
-            status,
-            body: Value::Object(body).to_string(),
-            retry_after_s: None,
-        }
+        Self { status, body: Value::Object(body).to_string(), retry_after_s: None }
     }
 
     /// What a fault makes of the answer; a delay leaves it as it is, since it is waited for elsewhere.
@@ -55,14 +47,8 @@ impl Answer {
                 return (None, StatusCode::INTERNAL_SERVER_ERROR.into_response());
             }
             FaultKind::Slow { .. } => (self.status, self.into_response()),
-            FaultKind::Status {
-                status,
-                retry_after_s,
-            } => {
-                let answer = Self {
-                    retry_after_s,
-                    ..Self::failure(status, "injected fault")
-                };
+            FaultKind::Status { status, retry_after_s } => {
+                let answer = Self { retry_after_s, ..Self::failure(status, "injected fault") };
                 (status, answer.into_response())
             }
             FaultKind::WrongKey => {
@@ -76,9 +62,7 @@ impl Answer {
             FaultKind::CutBody => {
                 let whole = self.body.len();
                 let mut response = json(self.status, cut_after(self.half()));
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_LENGTH, whole.into());
+                response.headers_mut().insert(header::CONTENT_LENGTH, whole.into());
                 (self.status, response)
             }
             FaultKind::Html => (200, axum::response::Html(HTML_PAGE).into_response()),
@@ -102,9 +86,7 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = json(self.status, Body::from(self.body));
         if let Some(seconds) = self.retry_after_s {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, seconds.into());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -113,12 +95,7 @@ impl IntoResponse for Answer {
 fn json(status: u16, body: Body) -> Response {
     // Statuses are our own or checked when a fault is taken, so the fallback is never seen.
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json; charset=utf-8")],
-        body,
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response()
 }
 
 /// A body that ends in an error after these bytes, on which the server closes the connection.
@@ -135,11 +112,8 @@ fn blanks(total: u64) -> Body {
     let piece = Bytes::from(vec![b' '; HUGE_PIECE_BYTES]);
     Body::from_stream(stream::unfold(total, move |left| {
         // At most HUGE_PIECE_BYTES, so it fits whatever a usize is.
-        let size = usize::try_from(left)
-            .unwrap_or(HUGE_PIECE_BYTES)
-            .min(HUGE_PIECE_BYTES);
-        let next =
-            (size > 0).then(|| (Ok::<_, io::Error>(piece.slice(..size)), left - size as u64));
+        let size = usize::try_from(left).unwrap_or(HUGE_PIECE_BYTES).min(HUGE_PIECE_BYTES);
+        let next = (size > 0).then(|| (Ok::<_, io::Error>(piece.slice(..size)), left - size as u64));
         async { next }
     }))
 }

@@ -9,8 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{
-    ConnectInfo, DefaultBodyLimit, FromRequest, FromRequestParts, Query, RawPathParams, Request,
-    State,
+    ConnectInfo, DefaultBodyLimit, FromRequest, FromRequestParts, Query, RawPathParams, Request, State,
 };
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -31,25 +30,16 @@ use crate::words::Route;
 /// The API's router, below `/api/v1/social`.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let call = |route: Route, method: MethodFilter| {
-        on(
-            method,
-            move |State(shared): State<Arc<Shared>>, arrival: Arrival| async move {
-                serve(&shared, route, arrival).await
-            },
-        )
+        on(method, move |State(shared): State<Arc<Shared>>, arrival: Arrival| async move {
+            serve(&shared, route, arrival).await
+        })
     };
-    let account = || {
-        call(Route::AccountRead, MethodFilter::GET)
-            .merge(call(Route::AccountPut, MethodFilter::PUT))
-    };
+    let account = || call(Route::AccountRead, MethodFilter::GET).merge(call(Route::AccountPut, MethodFilter::PUT));
     let social = Router::new()
         .route("/links", call(Route::List, MethodFilter::GET))
         .route("/links/{id}", call(Route::One, MethodFilter::GET))
         .route("/links/{id}/start", call(Route::Start, MethodFilter::POST))
-        .route(
-            "/links/{id}/complete",
-            call(Route::Complete, MethodFilter::POST),
-        )
+        .route("/links/{id}/complete", call(Route::Complete, MethodFilter::POST))
         .route("/links/{id}/fail", call(Route::Fail, MethodFilter::POST))
         // Without an id the contract has words of its own, so these are routes too.
         .route("/accounts", account())
@@ -78,44 +68,23 @@ impl<S: Send + Sync> FromRequest<S> for Arrival {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let ConnectInfo(connection) = ConnectInfo::from_request_parts(&mut parts, state)
-            .await
-            .map_err(IntoResponse::into_response)?;
-        let path = RawPathParams::from_request_parts(&mut parts, state)
-            .await
-            .map_err(IntoResponse::into_response)?;
-        let id = path
-            .iter()
-            .next()
-            .map(|(_, id)| id.to_owned())
-            .unwrap_or_default();
-        let limit =
-            match Query::<Vec<(String, String)>>::from_request_parts(&mut parts, state).await {
-                Ok(Query(pairs)) => pairs
-                    .into_iter()
-                    .find(|(name, _)| name == "limit")
-                    .map(|(_, value)| value),
-                Err(rejection) => return Err(rejection.into_response()),
-            };
+        let ConnectInfo(connection) =
+            ConnectInfo::from_request_parts(&mut parts, state).await.map_err(IntoResponse::into_response)?;
+        let path = RawPathParams::from_request_parts(&mut parts, state).await.map_err(IntoResponse::into_response)?;
+        let id = path.iter().next().map(|(_, id)| id.to_owned()).unwrap_or_default();
+        let limit = match Query::<Vec<(String, String)>>::from_request_parts(&mut parts, state).await {
+            Ok(Query(pairs)) => pairs.into_iter().find(|(name, _)| name == "limit").map(|(_, value)| value),
+            Err(rejection) => return Err(rejection.into_response()),
+        };
         let headers = parts.headers.clone();
-        let body = Bytes::from_request(Request::from_parts(parts, body), state)
-            .await
-            .map_err(unread);
-        Ok(Self {
-            connection,
-            headers,
-            id,
-            limit,
-            body,
-        })
+        let body = Bytes::from_request(Request::from_parts(parts, body), state).await.map_err(unread);
+        Ok(Self { connection, headers, id, limit, body })
     }
 }
 
 impl Arrival {
     fn has_key(&self, key: &str) -> bool {
-        self.headers
-            .get("x-api-key")
-            .is_some_and(|sent| sent.as_bytes() == key.as_bytes())
+        self.headers.get("x-api-key").is_some_and(|sent| sent.as_bytes() == key.as_bytes())
     }
 
     /// Reads the call, and what it sent for the ledger, which is kept even where the call is refused.
@@ -123,44 +92,25 @@ impl Arrival {
         let id = self.id.clone();
         match route {
             Route::List => {
-                let sent = self
-                    .limit
-                    .iter()
-                    .map(|limit| ("limit".to_owned(), limit.clone()))
-                    .collect();
-                (
-                    sent,
-                    read_limit(self.limit.as_deref()).map(|limit| Call::List { limit }),
-                )
+                let sent = self.limit.iter().map(|limit| ("limit".to_owned(), limit.clone())).collect();
+                (sent, read_limit(self.limit.as_deref()).map(|limit| Call::List { limit }))
             }
             Route::One => (Sent::default(), Ok(Call::One { id })),
             Route::Start => (Sent::default(), Ok(Call::Start { id })),
-            Route::AccountRead => (
-                Sent::default(),
-                self.account_id().map(|id| Call::AccountRead { id }),
-            ),
-            Route::Complete => self.read_body(|body| {
-                read_link(body).map(|link_post| Call::Complete { id, link_post })
-            }),
-            Route::Fail => self.read_body(|body| {
-                read_error(body).map(|error_message| Call::Fail { id, error_message })
-            }),
+            Route::AccountRead => (Sent::default(), self.account_id().map(|id| Call::AccountRead { id })),
+            Route::Complete => self.read_body(|body| read_link(body).map(|link_post| Call::Complete { id, link_post })),
+            Route::Fail => {
+                self.read_body(|body| read_error(body).map(|error_message| Call::Fail { id, error_message }))
+            }
             Route::AccountPut => self.read_body(|body| {
                 let id = self.account_id()?;
-                Ok(Call::AccountPut {
-                    id,
-                    patch: Patch::read(body)?,
-                })
+                Ok(Call::AccountPut { id, patch: Patch::read(body)? })
             }),
         }
     }
 
     fn account_id(&self) -> Result<String, Refusal> {
-        if self.id.trim().is_empty() {
-            Err(Refusal::AccountIdRequired)
-        } else {
-            Ok(self.id.clone())
-        }
+        if self.id.trim().is_empty() { Err(Refusal::AccountIdRequired) } else { Ok(self.id.clone()) }
     }
 
     fn read_body(
@@ -179,13 +129,8 @@ impl Arrival {
         if body.is_empty() {
             return Ok(Map::new());
         }
-        let content_type = self
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        let essence = content_type
-            .and_then(|value| value.split(';').next())
-            .map(str::trim);
+        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
         if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
             return Err(Refusal::ContentType);
         }
@@ -203,10 +148,7 @@ async fn serve(shared: &Shared, route: Route, arrival: Arrival) -> Response {
     entry.sent = sent;
     entry.fault = shared.state().faults.strike(route, &arrival.id);
     match entry.fault {
-        Some(Injected {
-            when: When::Before,
-            kind: FaultKind::Slow { ms },
-        }) => {
+        Some(Injected { when: When::Before, kind: FaultKind::Slow { ms } }) => {
             let unserved = Unserved::new(shared, &entry);
             if !arrival.connection.outlives(Duration::from_millis(ms)).await {
                 return nothing().into_response();
@@ -214,26 +156,16 @@ async fn serve(shared: &Shared, route: Route, arrival: Arrival) -> Response {
             unserved.serve_now();
             entry.at = shared.clock.now();
         }
-        Some(Injected {
-            when: When::Before,
-            kind,
-        }) => {
+        Some(Injected { when: When::Before, kind }) => {
             let (status, response) = nothing().spoil(kind, &arrival.connection);
             shared.note(&mut shared.state(), LedgerEntry { status, ..entry });
             return response;
         }
-        Some(Injected {
-            when: When::After, ..
-        })
-        | None => {}
+        Some(Injected { when: When::After, .. }) | None => {}
     }
     let fault = entry.fault;
     let response = finish(shared, entry, call, &arrival.connection);
-    if let Some(Injected {
-        when: When::After,
-        kind: FaultKind::Slow { ms },
-    }) = fault
-    {
+    if let Some(Injected { when: When::After, kind: FaultKind::Slow { ms } }) = fault {
         // Where the connection is cut meanwhile, nobody is left to read the answer.
         arrival.connection.outlives(Duration::from_millis(ms)).await;
     }
@@ -249,10 +181,7 @@ struct Unserved<'a> {
 
 impl<'a> Unserved<'a> {
     fn new(shared: &'a Shared, entry: &LedgerEntry) -> Self {
-        Self {
-            shared,
-            entry: Some(entry.clone()),
-        }
+        Self { shared, entry: Some(entry.clone()) }
     }
 
     fn serve_now(mut self) {
@@ -269,32 +198,17 @@ impl Drop for Unserved<'_> {
 }
 
 /// Does the work and notes it down in one step, so that the ledger's order is the order of effects.
-fn finish(
-    shared: &Shared,
-    entry: LedgerEntry,
-    call: Result<Call, Refusal>,
-    connection: &Connection,
-) -> Response {
+fn finish(shared: &Shared, entry: LedgerEntry, call: Result<Call, Refusal>, connection: &Connection) -> Response {
     let mut state = shared.state();
     let (applied, answer) = match call.and_then(|call| state.book.perform(&call, entry.at)) {
         Ok(done) => (done.applied, Answer::success(done.answer)),
         Err(refusal) => (false, Answer::from(refusal)),
     };
     let (status, response) = match entry.fault {
-        Some(Injected {
-            when: When::After,
-            kind,
-        }) => answer.spoil(kind, connection),
+        Some(Injected { when: When::After, kind }) => answer.spoil(kind, connection),
         _ => (Some(answer.status), answer.into_response()),
     };
-    shared.note(
-        &mut state,
-        LedgerEntry {
-            applied,
-            status,
-            ..entry
-        },
-    );
+    shared.note(&mut state, LedgerEntry { applied, status, ..entry });
     response
 }
 
@@ -304,34 +218,20 @@ fn nothing() -> Answer {
 }
 
 fn sent(body: &Map<String, Value>) -> Sent {
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
-    body.iter()
-        .map(|(name, value)| (name.clone(), text(value)))
-        .collect()
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    body.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
 fn read_limit(limit: Option<&str>) -> Result<usize, Refusal> {
     let Some(limit) = limit else {
         return Ok(LIST_DEFAULT);
     };
-    limit
-        .parse()
-        .ok()
-        .filter(|limit| (1..=LIST_MAX).contains(limit))
-        .ok_or(Refusal::Limit)
+    limit.parse().ok().filter(|limit| (1..=LIST_MAX).contains(limit)).ok_or(Refusal::Limit)
 }
 
 fn read_link(body: &Map<String, Value>) -> Result<String, Refusal> {
     let link = required(body, "link_post")?;
-    if link.starts_with("https://") || link.starts_with("http://") {
-        Ok(link.to_owned())
-    } else {
-        Err(Refusal::Link)
-    }
+    if link.starts_with("https://") || link.starts_with("http://") { Ok(link.to_owned()) } else { Err(Refusal::Link) }
 }
 
 fn read_error(body: &Map<String, Value>) -> Result<String, Refusal> {

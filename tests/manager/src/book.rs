@@ -105,9 +105,7 @@ impl Book {
                 let account = self.accounts.get_mut(id).ok_or(Refusal::AccountNotFound)?;
                 let updated = account.apply(patch, now);
                 let applied = !updated.is_empty();
-                let answer = [("updated".to_owned(), Value::from(updated))]
-                    .into_iter()
-                    .collect();
+                let answer = [("updated".to_owned(), Value::from(updated))].into_iter().collect();
                 Ok(Done { answer, applied })
             }
         }
@@ -124,11 +122,7 @@ impl Book {
         self.insert_task(Task::raw(value, self.max_retries))
     }
 
-    pub(crate) fn add_account(
-        &mut self,
-        account: NewAccount,
-        now: Timestamp,
-    ) -> Result<(), AddError> {
+    pub(crate) fn add_account(&mut self, account: NewAccount, now: Timestamp) -> Result<(), AddError> {
         if account.id.is_empty() {
             return Err(AddError::EmptyId);
         }
@@ -138,8 +132,7 @@ impl Book {
         if self.accounts.len() + self.deleted_accounts.len() >= MAX_ACCOUNTS {
             return Err(AddError::Full(MAX_ACCOUNTS));
         }
-        self.accounts
-            .insert(account.id.clone(), Account::new(account, now));
+        self.accounts.insert(account.id.clone(), Account::new(account, now));
         Ok(())
     }
 
@@ -164,12 +157,7 @@ impl Book {
     }
 
     /// Writes fields of an account as they are; false where there is none.
-    pub(crate) fn edit_account(
-        &mut self,
-        id: &str,
-        fields: Map<String, Value>,
-        now: Timestamp,
-    ) -> bool {
+    pub(crate) fn edit_account(&mut self, id: &str, fields: Map<String, Value>, now: Timestamp) -> bool {
         let Some(account) = self.accounts.get_mut(id) else {
             return false;
         };
@@ -196,10 +184,7 @@ impl Book {
     }
 
     fn list(&self, limit: usize) -> Vec<Value> {
-        let open = self
-            .open
-            .iter()
-            .filter_map(|position| self.tasks.get(position));
+        let open = self.open.iter().filter_map(|position| self.tasks.get(position));
         open.take(limit).map(|task| self.to_wire(task)).collect()
     }
 
@@ -262,34 +247,20 @@ impl Book {
     fn task_and_account(&mut self, id: &str) -> Result<(&mut Task, Option<&mut Account>), Refusal> {
         let position = self.position_of.get(id).ok_or(Refusal::TaskNotFound)?;
         let task = self.tasks.get_mut(position).ok_or(Refusal::TaskNotFound)?;
-        let account = task
-            .state
-            .account_id
-            .as_ref()
-            .and_then(|account| self.accounts.get_mut(account));
+        let account = task.state.account_id.as_ref().and_then(|account| self.accounts.get_mut(account));
         Ok((task, account))
     }
 
     fn to_wire(&self, task: &Task) -> Value {
-        let account = task
-            .state
-            .account_id
-            .as_ref()
-            .and_then(|id| self.accounts.get(id));
+        let account = task.state.account_id.as_ref().and_then(|id| self.accounts.get(id));
         task.to_wire(account.map(Account::fields))
     }
 }
 
 fn data(value: Value) -> Done {
-    Done {
-        answer: [("data".to_owned(), value)].into_iter().collect(),
-        applied: true,
-    }
+    Done { answer: [("data".to_owned(), value)].into_iter().collect(), applied: true }
 }
 
 fn changed(change: Change) -> Done {
-    Done {
-        answer: Map::new(),
-        applied: change == Change::Applied,
-    }
+    Done { answer: Map::new(), applied: change == Change::Applied }
 }

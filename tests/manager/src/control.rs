@@ -71,14 +71,8 @@ struct Since {
 
 async fn ledger(State(shared): State<Arc<Shared>>, Query(since): Query<Since>) -> Answer {
     let state = shared.state();
-    let entries = state
-        .ledger
-        .entries()
-        .filter(|entry| entry.seq > since.after);
-    success([
-        ("dropped", json!(state.ledger.dropped())),
-        ("entries", json!(entries.collect::<Vec<_>>())),
-    ])
+    let entries = state.ledger.entries().filter(|entry| entry.seq > since.after);
+    success([("dropped", json!(state.ledger.dropped())), ("entries", json!(entries.collect::<Vec<_>>()))])
 }
 
 async fn state(State(shared): State<Arc<Shared>>) -> Answer {
@@ -86,28 +80,19 @@ async fn state(State(shared): State<Arc<Shared>>) -> Answer {
     success([
         ("up", json!(shared.gate.is_open())),
         ("tasks", json!(state.book.task_states().collect::<Vec<_>>())),
-        (
-            "accounts",
-            json!(state.book.account_states().collect::<Vec<_>>()),
-        ),
+        ("accounts", json!(state.book.account_states().collect::<Vec<_>>())),
         ("faults", json!(state.faults.waiting())),
     ])
 }
 
-async fn seed(
-    State(shared): State<Arc<Shared>>,
-    body: Result<Json<Seed>, JsonRejection>,
-) -> Answer {
+async fn seed(State(shared): State<Arc<Shared>>, body: Result<Json<Seed>, JsonRejection>) -> Answer {
     match body {
         Ok(Json(seed)) => outcome(shared.sow(seed)),
         Err(rejection) => unread(&rejection),
     }
 }
 
-async fn add_fault(
-    State(shared): State<Arc<Shared>>,
-    body: Result<Json<Fault>, JsonRejection>,
-) -> Answer {
+async fn add_fault(State(shared): State<Arc<Shared>>, body: Result<Json<Fault>, JsonRejection>) -> Answer {
     match body {
         Ok(Json(fault)) => outcome(shared.state().faults.add(fault)),
         Err(rejection) => unread(&rejection),
@@ -124,10 +109,7 @@ async fn delete_task(State(shared): State<Arc<Shared>>, Path(id): Path<String>) 
 }
 
 async fn delete_account(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    found(
-        shared.state().book.delete_account(&id),
-        Refusal::AccountNotFound,
-    )
+    found(shared.state().book.delete_account(&id), Refusal::AccountNotFound)
 }
 
 async fn edit_account(
@@ -137,10 +119,7 @@ async fn edit_account(
 ) -> Answer {
     let now = shared.clock.now();
     match body {
-        Ok(Json(fields)) => found(
-            shared.state().book.edit_account(&id, fields, now),
-            Refusal::AccountNotFound,
-        ),
+        Ok(Json(fields)) => found(shared.state().book.edit_account(&id, fields, now), Refusal::AccountNotFound),
         Err(rejection) => unread(&rejection),
     }
 }
@@ -160,12 +139,7 @@ fn done() -> Answer {
 }
 
 fn success<const N: usize>(fields: [(&str, Value); N]) -> Answer {
-    Answer::success(
-        fields
-            .map(|(name, value)| (name.to_owned(), value))
-            .into_iter()
-            .collect(),
-    )
+    Answer::success(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
 }
 
 fn outcome<E: std::error::Error>(result: Result<(), E>) -> Answer {
@@ -176,11 +150,7 @@ fn outcome<E: std::error::Error>(result: Result<(), E>) -> Answer {
 }
 
 fn found(found: bool, otherwise: Refusal) -> Answer {
-    if found {
-        done()
-    } else {
-        Answer::from(otherwise)
-    }
+    if found { done() } else { Answer::from(otherwise) }
 }
 
 /// Says what is wrong with the body, position and field included: here it is the operator's own.

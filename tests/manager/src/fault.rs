@@ -76,23 +76,13 @@ impl Fault {
     /// Strikes before the work.
     #[must_use]
     pub fn before(kind: FaultKind) -> Self {
-        Self {
-            when: When::Before,
-            kind,
-            route: None,
-            id: None,
-            times: once(),
-            probability: always(),
-        }
+        Self { when: When::Before, kind, route: None, id: None, times: once(), probability: always() }
     }
 
     /// Strikes after the work.
     #[must_use]
     pub fn after(kind: FaultKind) -> Self {
-        Self {
-            when: When::After,
-            ..Self::before(kind)
-        }
+        Self { when: When::After, ..Self::before(kind) }
     }
 
     /// Strikes this call only.
@@ -131,12 +121,8 @@ impl Fault {
             return Err(FaultError::Probability);
         }
         match self.kind {
-            FaultKind::Status { status, .. } if !(200..600).contains(&status) => {
-                Err(FaultError::Status(status))
-            }
-            FaultKind::Slow { ms } if Duration::from_millis(ms) > MAX_SLOW => {
-                Err(FaultError::Slow(ms))
-            }
+            FaultKind::Status { status, .. } if !(200..600).contains(&status) => Err(FaultError::Status(status)),
+            FaultKind::Slow { ms } if Duration::from_millis(ms) > MAX_SLOW => Err(FaultError::Slow(ms)),
             FaultKind::Huge { bytes } if bytes > MAX_HUGE_BYTES => Err(FaultError::Huge(bytes)),
             _ => Ok(()),
         }
@@ -189,10 +175,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            waiting: Vec::new(),
-            dice: fastrand::Rng::with_seed(seed),
-        }
+        Self { waiting: Vec::new(), dice: fastrand::Rng::with_seed(seed) }
     }
 
     pub(crate) fn add(&mut self, fault: Fault) -> Result<(), FaultError> {
@@ -216,15 +199,9 @@ impl Faults {
     pub(crate) fn strike(&mut self, route: Route, id: &str) -> Option<Injected> {
         let dice = &mut self.dice;
         // The dice are thrown for matching faults only, so that equal seeds and calls fail equally.
-        let hit = self
-            .waiting
-            .iter()
-            .position(|fault| fault.matches(route, id) && dice.f64() < fault.probability)?;
+        let hit = self.waiting.iter().position(|fault| fault.matches(route, id) && dice.f64() < fault.probability)?;
         let fault = self.waiting.get_mut(hit)?;
-        let injected = Injected {
-            when: fault.when,
-            kind: fault.kind,
-        };
+        let injected = Injected { when: fault.when, kind: fault.kind };
         if fault.times != u32::MAX {
             fault.times -= 1;
         }
@@ -249,22 +226,13 @@ mod tests {
     use super::*;
 
     fn hits(faults: &mut Faults, route: Route, id: &str, calls: usize) -> usize {
-        (0..calls)
-            .filter(|_| faults.strike(route, id).is_some())
-            .count()
+        (0..calls).filter(|_| faults.strike(route, id).is_some()).count()
     }
 
     #[test]
     fn a_fault_strikes_its_calls_only_and_so_often_only() {
         let mut faults = Faults::new(0);
-        faults
-            .add(
-                Fault::before(FaultKind::Close)
-                    .on(Route::Start)
-                    .of("t1")
-                    .times(2),
-            )
-            .unwrap();
+        faults.add(Fault::before(FaultKind::Close).on(Route::Start).of("t1").times(2)).unwrap();
         assert_eq!(hits(&mut faults, Route::Complete, "t1", 5), 0);
         assert_eq!(hits(&mut faults, Route::Start, "t2", 5), 0);
         assert_eq!(hits(&mut faults, Route::Start, "t1", 5), 2);
@@ -274,9 +242,7 @@ mod tests {
     #[test]
     fn a_fault_for_ever_is_never_used_up_until_it_is_cleared() {
         let mut faults = Faults::new(0);
-        faults
-            .add(Fault::after(FaultKind::Html).times(u32::MAX))
-            .unwrap();
+        faults.add(Fault::after(FaultKind::Html).times(u32::MAX)).unwrap();
         assert_eq!(hits(&mut faults, Route::List, "", 1_000), 1_000);
         faults.clear();
         assert_eq!(hits(&mut faults, Route::List, "", 10), 0);
@@ -286,16 +252,8 @@ mod tests {
     fn equal_seeds_strike_the_same_calls_and_others_do_not() {
         let pattern = |seed| {
             let mut faults = Faults::new(seed);
-            faults
-                .add(
-                    Fault::before(FaultKind::Close)
-                        .times(u32::MAX)
-                        .probability(0.5),
-                )
-                .unwrap();
-            (0..64)
-                .map(|_| faults.strike(Route::List, "").is_some())
-                .collect::<Vec<_>>()
+            faults.add(Fault::before(FaultKind::Close).times(u32::MAX).probability(0.5)).unwrap();
+            (0..64).map(|_| faults.strike(Route::List, "").is_some()).collect::<Vec<_>>()
         };
         assert_eq!(pattern(7), pattern(7));
         assert_ne!(pattern(7), pattern(8));
@@ -307,46 +265,19 @@ mod tests {
         fn check(fault: Fault, expected: Result<(), FaultError>) {
             assert_eq!(Faults::new(0).add(fault), expected);
         }
-        let status = |status| {
-            Fault::before(FaultKind::Status {
-                status,
-                retry_after_s: None,
-            })
-        };
+        let status = |status| Fault::before(FaultKind::Status { status, retry_after_s: None });
         check(status(199), Err(FaultError::Status(199)));
         check(status(200), Ok(()));
         check(status(599), Ok(()));
         check(status(600), Err(FaultError::Status(600)));
-        check(
-            Fault::before(FaultKind::Close).times(0),
-            Err(FaultError::Times),
-        );
+        check(Fault::before(FaultKind::Close).times(0), Err(FaultError::Times));
         check(Fault::before(FaultKind::Close).probability(0.0), Ok(()));
-        check(
-            Fault::before(FaultKind::Close).probability(1.5),
-            Err(FaultError::Probability),
-        );
-        check(
-            Fault::before(FaultKind::Close).probability(f64::NAN),
-            Err(FaultError::Probability),
-        );
+        check(Fault::before(FaultKind::Close).probability(1.5), Err(FaultError::Probability));
+        check(Fault::before(FaultKind::Close).probability(f64::NAN), Err(FaultError::Probability));
         check(Fault::before(FaultKind::Slow { ms: 600_000 }), Ok(()));
-        check(
-            Fault::before(FaultKind::Slow { ms: 600_001 }),
-            Err(FaultError::Slow(600_001)),
-        );
-        check(
-            Fault::before(FaultKind::Huge {
-                bytes: MAX_HUGE_BYTES,
-            }),
-            Ok(()),
-        );
-        check(
-            Fault::before(FaultKind::Huge {
-                bytes: MAX_HUGE_BYTES + 1,
-            }),
-            Err(FaultError::Huge(MAX_HUGE_BYTES + 1)),
-        );
+        check(Fault::before(FaultKind::Slow { ms: 600_001 }), Err(FaultError::Slow(600_001)));
+        check(Fault::before(FaultKind::Huge { bytes: MAX_HUGE_BYTES }), Ok(()));
+        check(Fault::before(FaultKind::Huge { bytes: MAX_HUGE_BYTES + 1 }), Err(FaultError::Huge(MAX_HUGE_BYTES + 1)));
     }
 
     #[test]
@@ -355,9 +286,6 @@ mod tests {
         for _ in 0..MAX_FAULTS {
             faults.add(Fault::before(FaultKind::Close)).unwrap();
         }
-        assert_eq!(
-            faults.add(Fault::before(FaultKind::Close)),
-            Err(FaultError::TooMany)
-        );
+        assert_eq!(faults.add(Fault::before(FaultKind::Close)), Err(FaultError::TooMany));
     }
 }

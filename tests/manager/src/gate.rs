@@ -29,9 +29,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self {
-            open: Arc::new(Mutex::new(Some(CancellationToken::new()))),
-        }
+        Self { open: Arc::new(Mutex::new(Some(CancellationToken::new()))) }
     }
 
     /// Cuts every connection and lets no new one in.
@@ -51,9 +49,7 @@ impl Gate {
     }
 
     fn admit(&self) -> Option<Connection> {
-        self.lock()
-            .as_ref()
-            .map(|connections| Connection(connections.child_token()))
+        self.lock().as_ref().map(|connections| Connection(connections.child_token()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<CancellationToken>> {
@@ -95,11 +91,7 @@ pub(crate) struct GatedListener {
 
 impl GatedListener {
     pub(crate) fn new(tcp: TcpListener, gate: Gate) -> Self {
-        Self {
-            tcp,
-            gate,
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-        }
+        Self { tcp, gate, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
     }
 }
 
@@ -119,15 +111,7 @@ impl Listener for GatedListener {
                 tracing::debug!(%error, "the connection stays with Nagle's algorithm");
             }
             let cut = Box::pin(connection.0.clone().cancelled_owned());
-            return (
-                CuttableStream {
-                    tcp,
-                    connection,
-                    cut,
-                    _place: place,
-                },
-                address,
-            );
+            return (CuttableStream { tcp, connection, cut, _place: place }, address);
         }
     }
 
@@ -155,22 +139,14 @@ impl CuttableStream {
 }
 
 impl AsyncRead for CuttableStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_cut(cx)?;
         Pin::new(&mut self.tcp).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for CuttableStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_cut(cx)?;
         Pin::new(&mut self.tcp).poll_write(cx, bytes)
     }

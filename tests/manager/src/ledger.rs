@@ -39,16 +39,7 @@ pub struct LedgerEntry {
 impl LedgerEntry {
     /// An entry for a call that has sent nothing and done nothing yet.
     pub(crate) fn new(at: Timestamp, route: Route, id: &str) -> Self {
-        Self {
-            seq: 0,
-            at,
-            route,
-            id: id.to_owned(),
-            sent: Sent::default(),
-            applied: false,
-            status: None,
-            fault: None,
-        }
+        Self { seq: 0, at, route, id: id.to_owned(), sent: Sent::default(), applied: false, status: None, fault: None }
     }
 }
 
@@ -60,10 +51,7 @@ impl Sent {
     /// The value of a field, where it was sent as text; other JSON is shown as JSON.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(sent, _)| sent == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(sent, _)| sent == name).map(|(_, value)| value.as_str())
     }
 
     /// The names of the fields, in the order in which they were sent.
@@ -72,10 +60,7 @@ impl Sent {
     }
 
     fn bytes(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum()
+        self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 }
 
@@ -118,13 +103,8 @@ impl Ledger {
     }
 
     /// The entries of one call with one id, in any outcome.
-    pub fn calls<'a>(
-        &'a self,
-        route: Route,
-        id: &'a str,
-    ) -> impl DoubleEndedIterator<Item = &'a LedgerEntry> {
-        self.entries()
-            .filter(move |entry| entry.route == route && entry.id == id)
+    pub fn calls<'a>(&'a self, route: Route, id: &'a str) -> impl DoubleEndedIterator<Item = &'a LedgerEntry> {
+        self.entries().filter(move |entry| entry.route == route && entry.id == id)
     }
 
     /// How often a task went from waiting to running.
@@ -187,10 +167,7 @@ mod tests {
     use super::*;
 
     fn entry(sent: Sent) -> LedgerEntry {
-        LedgerEntry {
-            sent,
-            ..LedgerEntry::new(Timestamp::UNIX_EPOCH, Route::AccountPut, "a1")
-        }
+        LedgerEntry { sent, ..LedgerEntry::new(Timestamp::UNIX_EPOCH, Route::AccountPut, "a1") }
     }
 
     #[test]
@@ -210,9 +187,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let large = "x".repeat(MAX_LEDGER_BYTES / 4);
         for _ in 0..6 {
-            ledger.push(entry(
-                [("cookie".to_owned(), large.clone())].into_iter().collect(),
-            ));
+            ledger.push(entry([("cookie".to_owned(), large.clone())].into_iter().collect()));
         }
         assert_eq!(ledger.entries().count(), 3);
         assert_eq!(ledger.dropped(), 3);
@@ -221,11 +196,7 @@ mod tests {
     #[test]
     fn debug_shows_names_and_no_values() {
         let mut ledger = Ledger::default();
-        ledger.push(entry(
-            [("cookie".to_owned(), "sid=canary".to_owned())]
-                .into_iter()
-                .collect(),
-        ));
+        ledger.push(entry([("cookie".to_owned(), "sid=canary".to_owned())].into_iter().collect()));
         let shown = format!("{ledger:?}");
         assert!(shown.contains("cookie"));
         assert!(!shown.contains("canary"));

@@ -60,14 +60,8 @@ impl Manager {
             newest: watch::Sender::new(0),
         });
         let servers = Servers::new([gate.clone(), control_gate.clone()]);
-        servers.serve(
-            GatedListener::new(api_listener, gate),
-            api::router(Arc::clone(&shared)),
-        );
-        servers.serve(
-            GatedListener::new(control_listener, control_gate),
-            control::router(Arc::clone(&shared)),
-        );
+        servers.serve(GatedListener::new(api_listener, gate), api::router(Arc::clone(&shared)));
+        servers.serve(GatedListener::new(control_listener, control_gate), control::router(Arc::clone(&shared)));
         Ok(Self {
             shared,
             base_url: base_url.into(),
@@ -144,13 +138,8 @@ impl Manager {
     /// # Errors
     ///
     /// As [`Manager::add_account`]; the accounts before the refused one stay.
-    pub fn add_accounts(
-        &self,
-        accounts: impl IntoIterator<Item = NewAccount>,
-    ) -> Result<(), AddError> {
-        accounts
-            .into_iter()
-            .try_for_each(|account| self.add_account(account))
+    pub fn add_accounts(&self, accounts: impl IntoIterator<Item = NewAccount>) -> Result<(), AddError> {
+        accounts.into_iter().try_for_each(|account| self.add_account(account))
     }
 
     /// Adds what a seed file holds: accounts, then tasks, then raw tasks.
@@ -249,9 +238,7 @@ impl Manager {
 
 impl fmt::Debug for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Manager")
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
+        f.debug_struct("Manager").field("base_url", &self.base_url).finish_non_exhaustive()
     }
 }
 
@@ -289,15 +276,9 @@ impl Shared {
     pub(crate) fn sow(&self, seed: Seed) -> Result<(), AddError> {
         let now = self.clock.now();
         let book = &mut self.state().book;
-        seed.accounts
-            .into_iter()
-            .try_for_each(|account| book.add_account(account, now))?;
-        seed.tasks
-            .into_iter()
-            .try_for_each(|task| book.add_task(task))?;
-        seed.raw_tasks
-            .into_iter()
-            .try_for_each(|task| book.add_raw_task(task))
+        seed.accounts.into_iter().try_for_each(|account| book.add_account(account, now))?;
+        seed.tasks.into_iter().try_for_each(|task| book.add_task(task))?;
+        seed.raw_tasks.into_iter().try_for_each(|task| book.add_raw_task(task))
     }
 }
 
@@ -312,18 +293,12 @@ struct Servers {
 impl Servers {
     fn new(gates: [Gate; 2]) -> Self {
         let stop = CancellationToken::new();
-        Self {
-            tasks: TaskTracker::new(),
-            gates,
-            _stop_on_drop: stop.clone().drop_guard(),
-            stop,
-        }
+        Self { tasks: TaskTracker::new(), gates, _stop_on_drop: stop.clone().drop_guard(), stop }
     }
 
     fn serve(&self, listener: GatedListener, router: Router) {
         let service = router.into_make_service_with_connect_info::<Connection>();
-        let server = axum::serve(listener, service)
-            .with_graceful_shutdown(self.stop.clone().cancelled_owned());
+        let server = axum::serve(listener, service).with_graceful_shutdown(self.stop.clone().cancelled_owned());
         self.tasks.spawn(async move {
             if let Err(error) = server.await {
                 tracing::error!(%error, "a server ended");
@@ -334,10 +309,7 @@ impl Servers {
     async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(SHUTDOWN_GRACE, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(SHUTDOWN_GRACE, self.tasks.wait()).await.is_err() {
             self.gates.iter().for_each(Gate::shut);
             self.tasks.wait().await;
         }
@@ -345,28 +317,21 @@ impl Servers {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Bind { address, source })
+    TcpListener::bind(address).await.map_err(|source| StartError::Bind { address, source })
 }
 
 fn url_of(listener: &TcpListener, address: SocketAddr) -> Result<String, StartError> {
-    let bound = listener
-        .local_addr()
-        .map_err(|source| StartError::Bind { address, source })?;
+    let bound = listener.local_addr().map_err(|source| StartError::Bind { address, source })?;
     Ok(format!("http://{bound}"))
 }
 
 fn key_or_random(given: Option<String>) -> Result<String, StartError> {
     let Some(key) = given else {
         let mut bytes = [0; RANDOM_KEY_BYTES];
-        SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| StartError::Random)?;
+        SystemRandom::new().fill(&mut bytes).map_err(|_| StartError::Random)?;
         return Ok(HEXLOWER.encode(&bytes));
     };
-    let fits =
-        (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits = (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     if fits { Ok(key) } else { Err(StartError::Key) }
 }
 

@@ -24,9 +24,7 @@ impl NewAccount {
     pub fn new(id: impl Into<String>) -> Self {
         let id = id.into();
         let names = ACCOUNT_FIELDS.into_iter().chain(["cookie"]);
-        let mut fields: Map<String, Value> = names
-            .map(|name| (name.to_owned(), Value::from("")))
-            .collect();
+        let mut fields: Map<String, Value> = names.map(|name| (name.to_owned(), Value::from(""))).collect();
         fields.insert("id".to_owned(), Value::from(id.as_str()));
         fields.insert("status".to_owned(), Value::from("active"));
         fields.insert("posting_status".to_owned(), Value::from("idle"));
@@ -50,9 +48,7 @@ impl NewAccount {
 
 impl fmt::Debug for NewAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewAccount")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("NewAccount").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -73,12 +69,7 @@ impl NewTask {
         let id = id.into();
         let fields = [("id", id.clone()), ("account_id", account_id.into())]
             .map(|(name, value)| (name.to_owned(), Value::from(value)));
-        Self {
-            id,
-            fields: fields.into_iter().collect(),
-            absent: BTreeSet::new(),
-            max_retries: None,
-        }
+        Self { id, fields: fields.into_iter().collect(), absent: BTreeSet::new(), max_retries: None }
     }
 
     /// Sets a field to any value.
@@ -150,19 +141,13 @@ impl fmt::Debug for Seed {
 impl<'de> Deserialize<'de> for NewAccount {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let row = Row::deserialize(deserializer)?;
-        let mut account = row
-            .fields
-            .into_iter()
-            .fold(Self::new(row.id), |account, (name, value)| {
-                account.with(&name, value)
-            });
+        let mut account =
+            row.fields.into_iter().fold(Self::new(row.id), |account, (name, value)| account.with(&name, value));
         for name in &row.absent {
             account = account.without(name);
         }
         if row.max_retries.is_some() {
-            return Err(D::Error::custom(
-                "_max_retries is a task's, not an account's",
-            ));
+            return Err(D::Error::custom("_max_retries is a task's, not an account's"));
         }
         Ok(account)
     }
@@ -172,10 +157,7 @@ impl<'de> Deserialize<'de> for NewTask {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let row = Row::deserialize(deserializer)?;
         let task = Self::new(row.id, "").without("account_id");
-        let mut task = row
-            .fields
-            .into_iter()
-            .fold(task, |task, (name, value)| task.with(&name, value));
+        let mut task = row.fields.into_iter().fold(task, |task, (name, value)| task.with(&name, value));
         for name in &row.absent {
             task = task.without(name);
         }

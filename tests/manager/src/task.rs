@@ -100,32 +100,17 @@ pub(crate) struct Task {
 /// What a list shows of a task.
 enum Shape {
     /// Fields, joined with the account's.
-    Fields {
-        fields: Map<String, Value>,
-        absent: BTreeSet<String>,
-    },
+    Fields { fields: Map<String, Value>, absent: BTreeSet<String> },
     /// Exactly this value, well formed or not.
     Raw(Value),
 }
 
 impl Task {
     pub(crate) fn new(task: NewTask, max_retries: u32) -> Self {
-        let text = |name: &str| {
-            task.fields
-                .get(name)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
+        let text = |name: &str| task.fields.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {
-            state: TaskState::pending(
-                Some(task.id),
-                text("account_id"),
-                task.max_retries.unwrap_or(max_retries),
-            ),
-            shape: Shape::Fields {
-                fields: task.fields,
-                absent: task.absent,
-            },
+            state: TaskState::pending(Some(task.id), text("account_id"), task.max_retries.unwrap_or(max_retries)),
+            shape: Shape::Fields { fields: task.fields, absent: task.absent },
         }
     }
 
@@ -136,14 +121,8 @@ impl Task {
             Some(Value::Number(id)) => Some(id.to_string()),
             _ => None,
         };
-        let account_id = value
-            .get("account_id")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        Self {
-            state: TaskState::pending(id, account_id, max_retries),
-            shape: Shape::Raw(value),
-        }
+        let account_id = value.get("account_id").and_then(Value::as_str).map(str::to_owned);
+        Self { state: TaskState::pending(id, account_id, max_retries), shape: Shape::Raw(value) }
     }
 
     /// The task on the wire; `account` are its account's fields, where it has one.
@@ -171,9 +150,7 @@ impl Task {
             };
             wire.insert(name.to_owned(), value);
         }
-        let extra = fields
-            .iter()
-            .filter(|(name, _)| !TASK_FIELDS.contains(&name.as_str()));
+        let extra = fields.iter().filter(|(name, _)| !TASK_FIELDS.contains(&name.as_str()));
         wire.extend(extra.map(|(name, value)| (name.clone(), value.clone())));
         Value::Object(wire)
     }
@@ -187,19 +164,12 @@ impl Task {
                 Ok(Change::Applied)
             }
             TaskStatus::Running => Ok(Change::Repeated),
-            status @ (TaskStatus::Completed | TaskStatus::FinalFailed) => {
-                Err(Refusal::TaskState(status))
-            }
+            status @ (TaskStatus::Completed | TaskStatus::FinalFailed) => Err(Refusal::TaskState(status)),
         }
     }
 
     /// Records the post and closes it.
-    pub(crate) fn complete(
-        &mut self,
-        link: &str,
-        repeat: RepeatRule,
-        now: Timestamp,
-    ) -> Result<Change, Refusal> {
+    pub(crate) fn complete(&mut self, link: &str, repeat: RepeatRule, now: Timestamp) -> Result<Change, Refusal> {
         match self.state.status {
             TaskStatus::Running => {
                 self.state.status = TaskStatus::Completed;
@@ -214,12 +184,7 @@ impl Task {
     }
 
     /// Records the failure and re-queues it while retries are left.
-    pub(crate) fn fail(
-        &mut self,
-        message: &str,
-        repeat: RepeatRule,
-        now: Timestamp,
-    ) -> Result<Change, Refusal> {
+    pub(crate) fn fail(&mut self, message: &str, repeat: RepeatRule, now: Timestamp) -> Result<Change, Refusal> {
         match self.state.status {
             TaskStatus::Running => {
                 self.state.error_message = Some(message.to_owned());

@@ -59,9 +59,7 @@ pub const PLACEHOLDERS: [&str; 9] = [
 /// Writes a moment as the contract does: `2026-04-28T13:05:58+0700`, whole seconds, offset without a colon.
 #[must_use]
 pub fn wire_time(at: Timestamp) -> String {
-    at.to_zoned(tz::TimeZone::fixed(tz::offset(7)))
-        .strftime("%Y-%m-%dT%H:%M:%S%z")
-        .to_string()
+    at.to_zoned(tz::TimeZone::fixed(tz::offset(7))).strftime("%Y-%m-%dT%H:%M:%S%z").to_string()
 }
 
 /// Whether PUT refuses `value` for `field` because the documents show it as a sample.
@@ -89,15 +87,8 @@ pub(crate) const TASK_FIELDS: [&str; 15] = [
 ];
 
 /// Fields of a task that are its account's, and follow it.
-pub(crate) const JOINED_FIELDS: [&str; 7] = [
-    "email",
-    "username",
-    "password",
-    "pass_mail",
-    "twofa",
-    "app_password",
-    "cookie",
-];
+pub(crate) const JOINED_FIELDS: [&str; 7] =
+    ["email", "username", "password", "pass_mail", "twofa", "app_password", "cookie"];
 
 /// An account's fields in the order of the document, without `cookie`, which is always the last.
 pub(crate) const ACCOUNT_FIELDS: [&str; 20] = [

@@ -66,9 +66,7 @@ pub(crate) enum Stop {
 #[non_exhaustive]
 pub enum AddAccountError {
     /// The username is empty, too long, or has `/` or control characters in it.
-    #[error(
-        "the username must have 1 to {MAX_USERNAME_CHARS} characters, no slash, none of control"
-    )]
+    #[error("the username must have 1 to {MAX_USERNAME_CHARS} characters, no slash, none of control")]
     BadUsername,
     /// Another account has this username or email.
     #[error("the username or email is taken")]
@@ -132,28 +130,19 @@ impl NewAccount {
     /// Gives it an email address.
     #[must_use]
     pub fn email(self, email: impl Into<String>) -> Self {
-        Self {
-            email: email.into(),
-            ..self
-        }
+        Self { email: email.into(), ..self }
     }
 
     /// Turns TOTP on with a Base32 secret; case, spaces and padding do not matter.
     #[must_use]
     pub fn totp(self, secret: impl Into<String>) -> Self {
-        Self {
-            totp: Some(secret.into()),
-            ..self
-        }
+        Self { totp: Some(secret.into()), ..self }
     }
 
     /// Gives it an app password.
     #[must_use]
     pub fn app_password(self, app_password: impl Into<String>) -> Self {
-        Self {
-            app_password: Some(app_password.into()),
-            ..self
-        }
+        Self { app_password: Some(app_password.into()), ..self }
     }
 
     /// Has it start in another state than active.
@@ -202,8 +191,7 @@ impl Accounts {
             return Err(AddAccountError::Taken);
         }
         if !account.email.is_empty() {
-            self.username_by_email
-                .insert(account.email.clone(), account.username.clone());
+            self.username_by_email.insert(account.email.clone(), account.username.clone());
         }
         self.by_username.insert(account.username.clone(), account);
         Ok(())
@@ -211,19 +199,13 @@ impl Accounts {
 
     /// By username or email.
     pub(crate) fn find(&self, name: &str) -> Option<&Account> {
-        let username = self
-            .username_by_email
-            .get(name)
-            .map_or(name, String::as_str);
+        let username = self.username_by_email.get(name).map_or(name, String::as_str);
         self.by_username.get(username)
     }
 
     /// By username or email.
     pub(crate) fn find_mut(&mut self, name: &str) -> Option<&mut Account> {
-        let username = self
-            .username_by_email
-            .get(name)
-            .map_or(name, String::as_str);
+        let username = self.username_by_email.get(name).map_or(name, String::as_str);
         self.by_username.get_mut(username)
     }
 
@@ -258,9 +240,7 @@ impl Account {
     }
 
     pub(crate) fn has_app_password(&self, password: &str) -> bool {
-        self.app_password
-            .as_deref()
-            .is_some_and(|own| same_secret(own, password))
+        self.app_password.as_deref().is_some_and(|own| same_secret(own, password))
     }
 
     pub(crate) fn asks_for_code(&self) -> bool {
@@ -269,10 +249,7 @@ impl Account {
 
     /// Checks a code one step to either side, and spends its step (RFC 6238, section 5.2).
     pub(crate) fn spend_code(&mut self, code: &str, now_unix_s: u64) -> CodeVerdict {
-        let step = self
-            .totp
-            .as_ref()
-            .and_then(|totp| totp.check(code.trim(), now_unix_s));
+        let step = self.totp.as_ref().and_then(|totp| totp.check(code.trim(), now_unix_s));
         match (step, self.last_totp_step) {
             (None, _) => CodeVerdict::Wrong,
             (Some(step), Some(last)) if step <= last => CodeVerdict::Replayed,
@@ -306,11 +283,8 @@ impl Account {
 
 /// Accepts what authenticator apps accept: either case, spaces, hyphens, padding.
 fn parse_totp(secret: &str) -> Result<Totp, AddAccountError> {
-    let plain: String = secret
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '-' | '='))
-        .map(|c| c.to_ascii_uppercase())
-        .collect();
+    let plain: String =
+        secret.chars().filter(|c| !matches!(c, ' ' | '-' | '=')).map(|c| c.to_ascii_uppercase()).collect();
     match BASE32_NOPAD.decode(plain.as_bytes()) {
         // "Noncompliant" drops only the minimum of 128 bits, which real sites do not keep either.
         Ok(key) if !key.is_empty() => Ok(Builder::new().with_secret(key).build_noncompliant()),

@@ -26,9 +26,7 @@ pub struct ManualClock {
 impl Clock for SystemClock {
     fn now_unix_s(&self) -> u64 {
         // A machine set to before 1970 reads as 1970, not as a crash.
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs())
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 }
 
@@ -36,9 +34,7 @@ impl ManualClock {
     /// A clock that shows `unix_s` seconds since 1970.
     #[must_use]
     pub fn at(unix_s: u64) -> Self {
-        Self {
-            now_unix_s: Arc::new(AtomicU64::new(unix_s)),
-        }
+        Self { now_unix_s: Arc::new(AtomicU64::new(unix_s)) }
     }
 
     /// Moves the clock forward by `seconds`.

@@ -42,11 +42,7 @@ impl Wire {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::SeqCst) {
-            Err(io::ErrorKind::BrokenPipe.into())
-        } else {
-            Ok(())
-        }
+        if self.0.load(Ordering::SeqCst) { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 }
 
@@ -59,10 +55,7 @@ impl Connected<IncomingStream<'_, CuttableListener>> for Wire {
 impl CuttableListener {
     pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self {
-            listener,
-            slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-        })
+        Ok(Self { listener, slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)) })
     }
 }
 
@@ -75,14 +68,7 @@ impl Listener for CuttableListener {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
         let (stream, peer) = Listener::accept(&mut self.listener).await;
         let wire = Wire(Arc::new(AtomicBool::new(false)));
-        (
-            CuttableStream {
-                stream,
-                wire,
-                _slot: slot,
-            },
-            peer,
-        )
+        (CuttableStream { stream, wire, _slot: slot }, peer)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -101,11 +87,7 @@ impl AsyncRead for CuttableStream {
 }
 
 impl AsyncWrite for CuttableStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.wire.check()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -53,12 +53,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    pub(crate) fn add(
-        &mut self,
-        point: FaultPoint,
-        fault: Fault,
-        times: u32,
-    ) -> Result<(), FaultQueueFull> {
+    pub(crate) fn add(&mut self, point: FaultPoint, fault: Fault, times: u32) -> Result<(), FaultQueueFull> {
         let queue = self.queues.entry(point).or_default();
         if queue.len() >= MAX_QUEUED_FAULTS {
             return Err(FaultQueueFull);

@@ -89,10 +89,7 @@ impl RequestLog {
             self.records.pop_front();
         }
         self.seen += 1;
-        self.records.push_back(RequestRecord {
-            sequence: self.seen,
-            ..record
-        });
+        self.records.push_back(RequestRecord { sequence: self.seen, ..record });
     }
 
     pub(crate) fn newest(&self) -> Vec<RequestRecord> {

@@ -30,15 +30,9 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let source = error
-                .source()
-                .map(|source| format!(": {source}"))
-                .unwrap_or_default();
+            let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
             // Nothing is left to do when even this cannot be written.
-            let _ = writeln!(
-                io::stderr(),
-                "latchkey-practice-site: {error}{source}\n\n{USAGE}"
-            );
+            let _ = writeln!(io::stderr(), "latchkey-practice-site: {error}{source}\n\n{USAGE}");
             ExitCode::FAILURE
         }
     }
@@ -50,20 +44,12 @@ async fn run() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     // Listening for signals first: one that comes while the site starts must not be lost.
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let site = Site::start(config).await?;
     for account in accounts {
         site.add_account(account)?;
     }
-    writeln!(
-        io::stdout(),
-        "site    {}\ncontrol {}",
-        site.origin(),
-        site.control_token()
-    )?;
+    writeln!(io::stdout(), "site    {}\ncontrol {}", site.origin(), site.control_token())?;
     io::stdout().flush()?;
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -80,9 +66,7 @@ fn configure(mut arguments: impl Iterator<Item = String>) -> Result<Option<Start
         if flag == "--help" {
             return Ok(None);
         }
-        let value = arguments
-            .next()
-            .ok_or_else(|| format!("{flag} needs a value"))?;
+        let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
             "--listen" => config.listen = value.parse()?,
             "--control-token-file" => config.control_token = Some(read(&value)?.trim().to_owned()),
@@ -102,9 +86,7 @@ fn configure(mut arguments: impl Iterator<Item = String>) -> Result<Option<Start
 
 fn read(path: &str) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?
-        .take(MAX_FILE_BYTES)
-        .read_to_string(&mut text)?;
+    File::open(path)?.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 

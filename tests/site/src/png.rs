@@ -79,12 +79,8 @@ mod tests {
         let png = png(0x0001_0203).unwrap();
         let at = png.windows(4).position(|window| window == b"IDAT").unwrap();
         let mut rows = Vec::new();
-        ZlibDecoder::new(&png[at + 4..])
-            .read_to_end(&mut rows)
-            .unwrap();
-        let row: Vec<u8> = std::iter::once(0)
-            .chain([1, 2, 3].into_iter().cycle().take(24))
-            .collect();
+        ZlibDecoder::new(&png[at + 4..]).read_to_end(&mut rows).unwrap();
+        let row: Vec<u8> = std::iter::once(0).chain([1, 2, 3].into_iter().cycle().take(24)).collect();
         assert_eq!(rows, row.repeat(8));
     }
 

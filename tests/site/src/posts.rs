@@ -129,9 +129,7 @@ impl Board {
 
     pub(crate) fn find(&self, username: &str, number: u64) -> Option<&Post> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
-        self.posts
-            .get(index)
-            .filter(|post| post.username == username)
+        self.posts.get(index).filter(|post| post.username == username)
     }
 
     /// Posts of `username` with `text` in title or body, newest first, as many as one page lists.

@@ -81,11 +81,7 @@ impl Visits {
             }
         }
         let id = mint.mint();
-        let visit = Visit {
-            csrf: mint.mint(),
-            flow: mint.mint(),
-            owes_code: None,
-        };
+        let visit = Visit { csrf: mint.mint(), flow: mint.mint(), owes_code: None };
         self.by_id.insert(id.clone(), visit.clone());
         self.order.push_back(id.clone());
         (id, visit)
@@ -93,8 +89,7 @@ impl Visits {
 
     /// The visit that one of these ids belongs to.
     pub(crate) fn resume(&self, ids: &[String]) -> Option<(String, Visit)> {
-        ids.iter()
-            .find_map(|id| Some((id.clone(), self.by_id.get(id)?.clone())))
+        ids.iter().find_map(|id| Some((id.clone(), self.by_id.get(id)?.clone())))
     }
 
     /// Notes whose password was right, where a code is still owed.
@@ -217,11 +212,7 @@ impl Sessions {
 
 impl Session {
     fn ticket(&self) -> Ticket {
-        Ticket {
-            id: self.id.clone(),
-            extra: self.extra.clone(),
-            ends_at_unix_s: self.ends_at_unix_s,
-        }
+        Ticket { id: self.id.clone(), extra: self.extra.clone(), ends_at_unix_s: self.ends_at_unix_s }
     }
 
     /// Takes one use of the previous id; whether there was one left.
@@ -248,10 +239,7 @@ impl Session {
     fn rotate(&mut self, new_id: String, grace: u32) -> Option<String> {
         self.requests = 0;
         let id = std::mem::replace(&mut self.id, new_id);
-        let gone = self.previous.replace(PreviousId {
-            id,
-            uses_left: grace,
-        });
+        let gone = self.previous.replace(PreviousId { id, uses_left: grace });
         gone.map(|previous| previous.id)
     }
 }

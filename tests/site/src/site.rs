@@ -102,33 +102,16 @@ impl Site {
     ///
     /// [`StartError`] where the address cannot be listened on or randomness is missing.
     pub async fn start(config: SiteConfig) -> Result<SiteHandle, StartError> {
-        let listening = |source| StartError::Listen {
-            address: config.listen,
-            source,
-        };
+        let listening = |source| StartError::Listen { address: config.listen, source };
         let mut mint = TokenMint::generate().map_err(|_| StartError::NoRandomness)?;
         let control_token = config.control_token.unwrap_or_else(|| mint.mint());
-        let listener = CuttableListener::bind(config.listen)
-            .await
-            .map_err(listening)?;
+        let listener = CuttableListener::bind(config.listen).await.map_err(listening)?;
         let address = axum::serve::Listener::local_addr(&listener).map_err(listening)?;
-        let app = Arc::new(App::new(
-            State::new(config.behaviour, mint),
-            config.clock,
-            control_token,
-        ));
+        let app = Arc::new(App::new(State::new(config.behaviour, mint), config.clock, control_token));
         let service = http::router(Arc::clone(&app)).into_make_service_with_connect_info::<Wire>();
         let stopped = app.stop.clone().cancelled_owned();
-        let server = tokio::spawn(async move {
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stopped)
-                .await
-        });
-        Ok(SiteHandle {
-            app,
-            address,
-            server: Some(server),
-        })
+        let server = tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stopped).await });
+        Ok(SiteHandle { app, address, server: Some(server) })
     }
 }
 
@@ -180,12 +163,7 @@ impl SiteHandle {
     ///
     /// [`NoSuchAccount`].
     pub fn state(&self, name: &str) -> Result<AccountState, NoSuchAccount> {
-        self.app
-            .lock()
-            .accounts
-            .find(name)
-            .map(|account| account.state)
-            .ok_or(NoSuchAccount)
+        self.app.lock().accounts.find(name).map(|account| account.state).ok_or(NoSuchAccount)
     }
 
     /// Changes a password as the owner would elsewhere; the account's sessions end.
@@ -193,11 +171,7 @@ impl SiteHandle {
     /// # Errors
     ///
     /// [`NoSuchAccount`].
-    pub fn set_password(
-        &self,
-        name: &str,
-        password: impl Into<String>,
-    ) -> Result<(), NoSuchAccount> {
+    pub fn set_password(&self, name: &str, password: impl Into<String>) -> Result<(), NoSuchAccount> {
         self.app.lock().set_password(name, password.into())
     }
 
@@ -246,12 +220,7 @@ impl SiteHandle {
     /// # Errors
     ///
     /// [`FaultQueueFull`].
-    pub fn inject(
-        &self,
-        point: FaultPoint,
-        fault: Fault,
-        times: u32,
-    ) -> Result<(), FaultQueueFull> {
+    pub fn inject(&self, point: FaultPoint, fault: Fault, times: u32) -> Result<(), FaultQueueFull> {
         self.app.lock().faults.add(point, fault, times)
     }
 
@@ -282,13 +251,7 @@ impl SiteHandle {
     #[must_use]
     pub fn posts(&self, username: &str) -> Vec<Post> {
         let state = self.app.lock();
-        state
-            .board
-            .all()
-            .iter()
-            .filter(|post| post.username == username)
-            .cloned()
-            .collect()
+        state.board.all().iter().filter(|post| post.username == username).cloned().collect()
     }
 
     /// Every post of the site, oldest first.
@@ -333,8 +296,6 @@ impl Drop for SiteHandle {
 /// Shows where it listens.
 impl fmt::Debug for SiteHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SiteHandle")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("SiteHandle").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::account::{
-    AccountState, Accounts, AddAccountError, CodeVerdict, NewAccount, NoSuchAccount, Stop,
-};
+use crate::account::{AccountState, Accounts, AddAccountError, CodeVerdict, NewAccount, NoSuchAccount, Stop};
 use crate::behaviour::Behaviour;
 use crate::clock::Clock;
 use crate::fault::Faults;
@@ -56,12 +54,7 @@ pub(crate) enum Verdict {
 
 impl App {
     pub(crate) fn new(state: State, clock: Arc<dyn Clock>, control_token: String) -> Self {
-        Self {
-            state: Mutex::new(state),
-            clock,
-            stop: CancellationToken::new(),
-            control_token,
-        }
+        Self { state: Mutex::new(state), clock, stop: CancellationToken::new(), control_token }
     }
 
     /// The state, locked; the guard must not live across an await.
@@ -99,9 +92,7 @@ impl State {
                 same_secret(password, "");
                 Verdict::Wrong
             }
-            Some(account) if account.state == AccountState::Locked => {
-                Verdict::Stopped(Stop::Locked)
-            }
+            Some(account) if account.state == AccountState::Locked => Verdict::Stopped(Stop::Locked),
             Some(account) if !account.has_password(password) => Verdict::Wrong,
             Some(account) => {
                 let username = account.username.clone();
@@ -124,9 +115,7 @@ impl State {
                 None => match account.spend_code(code, now_unix_s) {
                     CodeVerdict::Wrong => Verdict::Wrong,
                     CodeVerdict::Replayed => Verdict::Replayed,
-                    CodeVerdict::Accepted => Verdict::Granted {
-                        username: account.username.clone(),
-                    },
+                    CodeVerdict::Accepted => Verdict::Granted { username: account.username.clone() },
                 },
             },
         };
@@ -136,12 +125,9 @@ impl State {
     /// Checks an app password; it opens no session and is no login.
     pub(crate) fn try_app_password(&mut self, name: &str, password: &str) -> Verdict {
         let verdict = match self.accounts.find(name) {
-            Some(account) if account.has_app_password(password) => match account.state.login_stop()
-            {
+            Some(account) if account.has_app_password(password) => match account.state.login_stop() {
                 Some(stop) => Verdict::Stopped(stop),
-                None => Verdict::Granted {
-                    username: account.username.clone(),
-                },
+                None => Verdict::Granted { username: account.username.clone() },
             },
             _ => Verdict::Wrong,
         };
@@ -153,10 +139,8 @@ impl State {
         if let Some(account) = self.accounts.find_mut(username) {
             account.note_login();
         }
-        self.ledger
-            .count(Some(username), |counts| counts.logins += 1);
-        self.sessions
-            .open(&mut self.mint, username, &self.behaviour, now_unix_s)
+        self.ledger.count(Some(username), |counts| counts.logins += 1);
+        self.sessions.open(&mut self.mint, username, &self.behaviour, now_unix_s)
     }
 
     /// Publishes a post and counts it.
@@ -167,11 +151,8 @@ impl State {
         by_app_password: bool,
         now_unix_s: u64,
     ) -> Result<u64, BoardFull> {
-        let number = self
-            .board
-            .publish(username, draft, by_app_password, now_unix_s)?;
-        self.ledger
-            .count(Some(username), |counts| counts.posts += 1);
+        let number = self.board.publish(username, draft, by_app_password, now_unix_s)?;
+        self.ledger.count(Some(username), |counts| counts.posts += 1);
         Ok(number)
     }
 
@@ -179,21 +160,13 @@ impl State {
         self.accounts.add(account)
     }
 
-    pub(crate) fn set_state(
-        &mut self,
-        name: &str,
-        state: AccountState,
-    ) -> Result<(), NoSuchAccount> {
+    pub(crate) fn set_state(&mut self, name: &str, state: AccountState) -> Result<(), NoSuchAccount> {
         self.accounts.named_mut(name)?.set_state(state);
         Ok(())
     }
 
     /// Changes a password, as its owner would elsewhere: every session of the account ends.
-    pub(crate) fn set_password(
-        &mut self,
-        name: &str,
-        password: String,
-    ) -> Result<(), NoSuchAccount> {
+    pub(crate) fn set_password(&mut self, name: &str, password: String) -> Result<(), NoSuchAccount> {
         let account = self.accounts.named_mut(name)?;
         account.password = password;
         self.sessions.end_of(&account.username);
@@ -201,28 +174,16 @@ impl State {
     }
 
     /// Opens a session that is counted as no login, and answers it as a `Cookie` header.
-    pub(crate) fn give_session(
-        &mut self,
-        name: &str,
-        now_unix_s: u64,
-    ) -> Result<String, NoSuchAccount> {
+    pub(crate) fn give_session(&mut self, name: &str, now_unix_s: u64) -> Result<String, NoSuchAccount> {
         let username = &self.accounts.find(name).ok_or(NoSuchAccount)?.username;
-        let ticket = self
-            .sessions
-            .open(&mut self.mint, username, &self.behaviour, now_unix_s);
+        let ticket = self.sessions.open(&mut self.mint, username, &self.behaviour, now_unix_s);
         let extra = self.behaviour.extra_cookie.as_ref();
-        let extra = extra.map_or_else(String::new, |extra| {
-            format!("; {}={}", extra.name, ticket.extra)
-        });
+        let extra = extra.map_or_else(String::new, |extra| format!("; {}={}", extra.name, ticket.extra));
         Ok(format!("{SESSION_COOKIE}={}{extra}", ticket.id))
     }
 
     /// As [`State::give_session`], but the session has ended by the time it is handed out.
-    pub(crate) fn give_expired_session(
-        &mut self,
-        name: &str,
-        now_unix_s: u64,
-    ) -> Result<String, NoSuchAccount> {
+    pub(crate) fn give_expired_session(&mut self, name: &str, now_unix_s: u64) -> Result<String, NoSuchAccount> {
         let cookie = self.give_session(name, now_unix_s)?;
         self.kill_session(&cookie);
         Ok(cookie)
@@ -244,10 +205,7 @@ impl State {
 
     /// Counts a verdict that was a refusal, and passes it on.
     fn record(&mut self, name: &str, verdict: Verdict) -> Verdict {
-        let username = self
-            .accounts
-            .find(name)
-            .map(|account| account.username.clone());
+        let username = self.accounts.find(name).map(|account| account.username.clone());
         let username = username.as_deref();
         match verdict {
             Verdict::Wrong => {
@@ -256,12 +214,8 @@ impl State {
                     account.note_bad_login(self.behaviour.bad_logins_to_lock);
                 }
             }
-            Verdict::Replayed => self
-                .ledger
-                .count(username, |counts| counts.totp_replays += 1),
-            Verdict::Stopped(_) => self
-                .ledger
-                .count(username, |counts| counts.stopped_logins += 1),
+            Verdict::Replayed => self.ledger.count(username, |counts| counts.totp_replays += 1),
+            Verdict::Stopped(_) => self.ledger.count(username, |counts| counts.stopped_logins += 1),
             Verdict::CodeOwed { .. } | Verdict::Granted { .. } => {}
         }
         verdict

@@ -31,10 +31,7 @@ impl TokenMint {
 /// Digests are compared, so that lengths do not show either.
 pub(crate) fn same_secret(one: &str, other: &str) -> bool {
     let digest_of = |text: &str| digest::digest(&digest::SHA256, text.as_bytes());
-    digest_of(one)
-        .as_ref()
-        .ct_eq(digest_of(other).as_ref())
-        .into()
+    digest_of(one).as_ref().ct_eq(digest_of(other).as_ref()).into()
 }
 
 #[cfg(test)]
@@ -45,10 +42,7 @@ mod tests {
 
     #[test]
     fn tokens_never_repeat_and_two_mints_share_none() {
-        let (mut one, mut other) = (
-            TokenMint::generate().unwrap(),
-            TokenMint::generate().unwrap(),
-        );
+        let (mut one, mut other) = (TokenMint::generate().unwrap(), TokenMint::generate().unwrap());
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1_000 {
             assert!(seen.insert(one.mint()) && seen.insert(other.mint()));

@@ -17,31 +17,16 @@ fn shell(home: &Path, script: &str) -> Launch {
 #[tokio::test]
 async fn input_arrives_and_both_outputs_and_the_code_come_back() {
     let home = tempfile::tempdir().unwrap();
-    let finished = shell(home.path(), "cat; echo trouble >&2; exit 3")
-        .input("given")
-        .run(LIMIT)
-        .await
-        .unwrap();
+    let finished = shell(home.path(), "cat; echo trouble >&2; exit 3").input("given").run(LIMIT).await.unwrap();
     assert_eq!(finished.status.code(), Some(3));
-    assert_eq!(
-        (finished.stdout.as_str(), finished.stderr.as_str()),
-        ("given", "trouble\n")
-    );
+    assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("given", "trouble\n"));
 }
 
 #[tokio::test]
 async fn the_environment_is_only_what_was_given() {
     let home = tempfile::tempdir().unwrap();
-    let finished = Launch::of("/usr/bin/env".into(), home.path())
-        .env("GIVEN", "yes")
-        .run(LIMIT)
-        .await
-        .unwrap();
-    let mut names: Vec<_> = finished
-        .stdout
-        .lines()
-        .filter_map(|line| line.split('=').next())
-        .collect();
+    let finished = Launch::of("/usr/bin/env".into(), home.path()).env("GIVEN", "yes").run(LIMIT).await.unwrap();
+    let mut names: Vec<_> = finished.stdout.lines().filter_map(|line| line.split('=').next()).collect();
     names.sort_unstable();
     assert_eq!(names, ["GIVEN", "HOME", "PATH"]);
 }
@@ -49,19 +34,12 @@ async fn the_environment_is_only_what_was_given() {
 #[tokio::test]
 async fn a_line_is_found_when_it_is_there_and_missed_when_the_output_ends() {
     let home = tempfile::tempdir().unwrap();
-    let mut running = shell(home.path(), "echo one; echo 'port 17'; exec sleep 600")
-        .start()
-        .unwrap();
+    let mut running = shell(home.path(), "echo one; echo 'port 17'; exec sleep 600").start().unwrap();
     assert_eq!(running.stdout_line("port", LIMIT).await.unwrap(), "port 17");
 
-    let mut running = shell(home.path(), "echo one; printf 'port 17 unfinished'")
-        .start()
-        .unwrap();
+    let mut running = shell(home.path(), "echo one; printf 'port 17 unfinished'").start().unwrap();
     let missed = running.stdout_line("port", LIMIT).await;
-    assert!(
-        matches!(missed, Err(ProcessError::OutputEnded { .. })),
-        "{missed:?}"
-    );
+    assert!(matches!(missed, Err(ProcessError::OutputEnded { .. })), "{missed:?}");
 }
 
 #[tokio::test]
@@ -76,32 +54,22 @@ async fn a_signal_ends_a_running_process_and_is_refused_to_an_ended_one() {
 
     let mut running = shell(home.path(), "exit 0").start().unwrap();
     running.child.wait().await.unwrap();
-    assert!(matches!(
-        running.signal(Signal::TERM),
-        Err(ProcessError::Ended)
-    ));
+    assert!(matches!(running.signal(Signal::TERM), Err(ProcessError::Ended)));
 }
 
 #[tokio::test]
 async fn a_process_that_does_not_end_in_time_is_killed_and_says_what_it_last_said() {
     let home = tempfile::tempdir().unwrap();
-    let mut running = shell(home.path(), "echo stuck >&2; sleep 600")
-        .start()
-        .unwrap();
+    let mut running = shell(home.path(), "echo stuck >&2; sleep 600").start().unwrap();
     running.stderr_line("stuck", LIMIT).await.unwrap();
     let group = running.group();
 
-    let Err(ProcessError::TimedOut { stderr_tail, .. }) =
-        running.wait(Duration::from_millis(1)).await
-    else {
+    let Err(ProcessError::TimedOut { stderr_tail, .. }) = running.wait(Duration::from_millis(1)).await else {
         panic!("it ended");
     };
 
     assert_eq!(stderr_tail, "stuck\n");
-    assert_eq!(
-        crate::process_group::members(group).unwrap(),
-        Vec::<u32>::new()
-    );
+    assert_eq!(crate::process_group::members(group).unwrap(), Vec::<u32>::new());
 }
 
 #[test]

@@ -20,9 +20,7 @@ pub use wordpress::{Admin, LoginCount, Media, Post, WordPress};
 #[non_exhaustive]
 pub enum FixtureError {
     /// Something that the server consists of is not installed.
-    #[error(
-        "{program} is missing: run ./scripts/test, or as root apt-get install --no-install-recommends {package}"
-    )]
+    #[error("{program} is missing: run ./scripts/test, or as root apt-get install --no-install-recommends {package}")]
     Missing {
         /// The program, or the folder.
         program: &'static str,

@@ -44,8 +44,7 @@ impl Sandbox {
             .prefix(&format!("latchkey-{name}-"))
             .tempdir()
             .map_err(FixtureError::io("make the server's folder"))?;
-        let group =
-            ProcessGroup::start(Some(folder.path())).map_err(FixtureError::io("start a keeper"))?;
+        let group = ProcessGroup::start(Some(folder.path())).map_err(FixtureError::io("start a keeper"))?;
         let sandbox = Sandbox { group, folder };
         sandbox.hand_over(sandbox.path())?;
         Ok(sandbox)
@@ -77,11 +76,7 @@ impl Sandbox {
     }
 
     /// Copies a folder with everything in it; links are followed, and those that lead nowhere are left out.
-    pub(super) fn copy(
-        &self,
-        from: &Path,
-        name: impl AsRef<Path>,
-    ) -> Result<PathBuf, FixtureError> {
+    pub(super) fn copy(&self, from: &Path, name: impl AsRef<Path>) -> Result<PathBuf, FixtureError> {
         let failed = || FixtureError::io("copy the server's files");
         let to = self.path().join(name);
         fs::create_dir(&to).map_err(failed())?;
@@ -103,36 +98,18 @@ impl Sandbox {
     }
 
     /// A command in this sandbox, with nothing of the test's environment.
-    pub(super) fn command(
-        &self,
-        program: &'static str,
-        package: &'static str,
-    ) -> Result<Command, FixtureError> {
+    pub(super) fn command(&self, program: &'static str, package: &'static str) -> Result<Command, FixtureError> {
         let path = find(program, package)?;
         let mut command = if geteuid().is_root() {
             let id = NOBODY.to_string();
             let mut command = Command::new(find("setpriv", "util-linux")?);
-            command
-                .args([
-                    "--reuid",
-                    &id,
-                    "--regid",
-                    &id,
-                    "--clear-groups",
-                    "--no-new-privs",
-                    "--",
-                ])
-                .arg(path);
+            command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--no-new-privs", "--"]).arg(path);
             command
         } else {
             Command::new(path)
         };
         self.group.adopt(&mut command);
-        command
-            .env_clear()
-            .env("PATH", SYSTEM_PATH)
-            .env("HOME", self.path())
-            .env("LC_ALL", "C.UTF-8");
+        command.env_clear().env("PATH", SYSTEM_PATH).env("HOME", self.path()).env("LC_ALL", "C.UTF-8");
         command.current_dir(self.path()).stdin(Stdio::null());
         Ok(command)
     }
@@ -145,10 +122,7 @@ impl Sandbox {
         input: &[u8],
         limit: Duration,
     ) -> Result<Vec<u8>, FixtureError> {
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = tokio::process::Command::from(command)
             .kill_on_drop(true)
             .spawn()
@@ -163,48 +137,27 @@ impl Sandbox {
         };
         let output = timeout(limit, work)
             .await
-            .map_err(|_| FixtureError::TimedOut {
-                program,
-                limit,
-                log: String::new(),
-            })?
+            .map_err(|_| FixtureError::TimedOut { program, limit, log: String::new() })?
             .map_err(FixtureError::io("wait for a program of the server's"))?;
         if !output.status.success() {
             let log = tail(&[output.stdout, output.stderr].concat());
-            return Err(FixtureError::Failed {
-                program,
-                status: output.status,
-                log,
-            });
+            return Err(FixtureError::Failed { program, status: output.status, log });
         }
         Ok(output.stdout)
     }
 
     /// Starts a server that writes to `<program>.log` and goes on running.
-    pub(super) fn serve(
-        &self,
-        program: &'static str,
-        mut command: Command,
-    ) -> Result<Server, FixtureError> {
+    pub(super) fn serve(&self, program: &'static str, mut command: Command) -> Result<Server, FixtureError> {
         let log = self.path().join(program).with_extension("log");
         let file = fs::File::create(&log).map_err(FixtureError::io("create a log"))?;
         let other = file.try_clone().map_err(FixtureError::io("create a log"))?;
-        let child = command
-            .stdout(file)
-            .stderr(other)
-            .spawn()
-            .map_err(FixtureError::io("start a server"))?;
-        Ok(Server {
-            child,
-            program,
-            log,
-        })
+        let child = command.stdout(file).stderr(other).spawn().map_err(FixtureError::io("start a server"))?;
+        Ok(Server { child, program, log })
     }
 
     fn hand_over(&self, path: &Path) -> Result<(), FixtureError> {
         if geteuid().is_root() {
-            chown(path, Some(NOBODY), Some(NOBODY))
-                .map_err(FixtureError::io("hand a file to nobody"))?;
+            chown(path, Some(NOBODY), Some(NOBODY)).map_err(FixtureError::io("hand a file to nobody"))?;
         }
         Ok(())
     }
@@ -224,23 +177,11 @@ impl Server {
                 return Ok(found);
             }
             let program = self.program;
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .map_err(FixtureError::io("look after a server"))?
-            {
-                return Err(FixtureError::Failed {
-                    program,
-                    status,
-                    log: tail(&log),
-                });
+            if let Some(status) = self.child.try_wait().map_err(FixtureError::io("look after a server"))? {
+                return Err(FixtureError::Failed { program, status, log: tail(&log) });
             }
             if Instant::now() >= deadline {
-                return Err(FixtureError::TimedOut {
-                    program,
-                    limit,
-                    log: tail(&log),
-                });
+                return Err(FixtureError::TimedOut { program, limit, log: tail(&log) });
             }
             sleep(POLL_EVERY).await;
         }
@@ -297,88 +238,42 @@ mod tests {
         assert!(find("sh", "dash").unwrap().is_absolute());
         let missing = find("no-such-program", "the-package").unwrap_err();
         let message = missing.to_string();
-        assert!(
-            message.contains("no-such-program") && message.contains("the-package"),
-            "{message}"
-        );
+        assert!(message.contains("no-such-program") && message.contains("the-package"), "{message}");
     }
 
     #[tokio::test]
     async fn a_program_runs_without_rights_and_may_write_to_its_folder_only() {
         let sandbox = Sandbox::new("test").unwrap();
         let folder = sandbox.make_folder("inside").unwrap();
-        let id = sandbox
-            .run(
-                "sh",
-                shell(&sandbox, "echo x >inside/file; id -u"),
-                b"",
-                LIMIT,
-            )
-            .await
-            .unwrap();
+        let id = sandbox.run("sh", shell(&sandbox, "echo x >inside/file; id -u"), b"", LIMIT).await.unwrap();
         assert_ne!(String::from_utf8(id).unwrap().trim(), "0");
         assert!(folder.join("file").exists());
 
-        let outside = sandbox
-            .run(
-                "sh",
-                shell(&sandbox, "echo x >/etc/latchkey-sandbox-test"),
-                b"",
-                LIMIT,
-            )
-            .await;
-        assert!(
-            matches!(outside, Err(FixtureError::Failed { .. })),
-            "{outside:?}"
-        );
+        let outside = sandbox.run("sh", shell(&sandbox, "echo x >/etc/latchkey-sandbox-test"), b"", LIMIT).await;
+        assert!(matches!(outside, Err(FixtureError::Failed { .. })), "{outside:?}");
     }
 
     #[tokio::test]
     async fn a_failed_program_and_a_hanging_one_are_told_apart() {
         let sandbox = Sandbox::new("test").unwrap();
-        let failed = sandbox
-            .run(
-                "sh",
-                shell(&sandbox, "cat; echo trouble >&2; exit 3"),
-                b"given ",
-                LIMIT,
-            )
-            .await;
-        let Err(FixtureError::Failed { status, log, .. }) = failed else {
-            panic!("{failed:?}")
-        };
+        let failed = sandbox.run("sh", shell(&sandbox, "cat; echo trouble >&2; exit 3"), b"given ", LIMIT).await;
+        let Err(FixtureError::Failed { status, log, .. }) = failed else { panic!("{failed:?}") };
         assert_eq!((status.code(), log.as_str()), (Some(3), "given trouble\n"));
 
-        let hanging = sandbox
-            .run(
-                "sh",
-                shell(&sandbox, "exec sleep 600"),
-                b"",
-                Duration::from_millis(1),
-            )
-            .await;
-        assert!(
-            matches!(hanging, Err(FixtureError::TimedOut { .. })),
-            "{hanging:?}"
-        );
+        let hanging = sandbox.run("sh", shell(&sandbox, "exec sleep 600"), b"", Duration::from_millis(1)).await;
+        assert!(matches!(hanging, Err(FixtureError::TimedOut { .. })), "{hanging:?}");
     }
 
     #[tokio::test]
     async fn a_server_is_ready_by_its_log_and_given_up_when_it_ends() {
         let sandbox = Sandbox::new("test").unwrap();
         let find = |log: &str| log.contains("listening").then_some(());
-        let mut server = sandbox
-            .serve("sh", shell(&sandbox, "echo listening; exec sleep 600"))
-            .unwrap();
+        let mut server = sandbox.serve("sh", shell(&sandbox, "echo listening; exec sleep 600")).unwrap();
         server.ready(LIMIT, find).await.unwrap();
 
-        let mut server = sandbox
-            .serve("sh", shell(&sandbox, "echo no; exit 4"))
-            .unwrap();
+        let mut server = sandbox.serve("sh", shell(&sandbox, "echo no; exit 4")).unwrap();
         let ended = server.ready(LIMIT, find).await;
-        let Err(FixtureError::Failed { status, log, .. }) = ended else {
-            panic!("{ended:?}")
-        };
+        let Err(FixtureError::Failed { status, log, .. }) = ended else { panic!("{ended:?}") };
         assert_eq!((status.code(), log.as_str()), (Some(4), "no\n"));
     }
 }

@@ -90,46 +90,25 @@ impl WordPress {
         install_tls_provider();
         let code = Path::new(CODE);
         if !code.is_dir() {
-            return Err(FixtureError::Missing {
-                program: CODE,
-                package: "wordpress",
-            });
+            return Err(FixtureError::Missing { program: CODE, package: "wordpress" });
         }
         let sandbox = Sandbox::new("wordpress")?;
         require_extensions(&sandbox).await?;
         let www = sandbox.copy(code, "www")?;
         sandbox.write("www/wp-config.php", include_str!("wordpress/wp-config.php"))?;
         sandbox.write("tool.php", include_str!("wordpress/tool.php"))?;
-        for folder in [
-            "ledger",
-            "tmp",
-            "www/wp-content/uploads",
-            "www/wp-content/mu-plugins",
-        ] {
+        for folder in ["ledger", "tmp", "www/wp-content/uploads", "www/wp-content/mu-plugins"] {
             sandbox.make_folder(folder)?;
         }
-        sandbox.write(
-            "www/wp-content/mu-plugins/ledger.php",
-            include_str!("wordpress/ledger.php"),
-        )?;
+        sandbox.write("www/wp-content/mu-plugins/ledger.php", include_str!("wordpress/ledger.php"))?;
 
         let database = start_database(&sandbox).await?;
         let (web, url) = start_web(&sandbox, &www).await?;
         let request = json!({"verb": "install", "user": "admin", "email": "admin@example.test", "password": PASSWORD});
         let application_password = tool(&sandbox, &url, request).await?;
-        let admin = Admin {
-            user: "admin".into(),
-            password: PASSWORD.into(),
-            application_password,
-        };
+        let admin = Admin { user: "admin".into(), password: PASSWORD.into(), application_password };
         let client = Client::builder().no_proxy().timeout(ANSWER_LIMIT).build()?;
-        Ok(WordPress {
-            url,
-            admin,
-            client,
-            _servers: [web, database],
-            sandbox,
-        })
+        Ok(WordPress { url, admin, client, _servers: [web, database], sandbox })
     }
 
     /// Its address, with a slash at the end.
@@ -167,14 +146,8 @@ impl WordPress {
     /// # Errors
     ///
     /// [`FixtureError::Failed`] when WordPress refuses, for one because the name is taken.
-    pub async fn create_author(
-        &self,
-        user: &str,
-        email: &str,
-        password: &str,
-    ) -> Result<u64, FixtureError> {
-        let request =
-            json!({"verb": "create_author", "user": user, "email": email, "password": password});
+    pub async fn create_author(&self, user: &str, email: &str, password: &str) -> Result<u64, FixtureError> {
+        let request = json!({"verb": "create_author", "user": user, "email": email, "password": password});
         self.tool(request).await
     }
 
@@ -184,8 +157,7 @@ impl WordPress {
     ///
     /// [`FixtureError::Failed`] when there is no such user.
     pub async fn application_password(&self, user: &str) -> Result<String, FixtureError> {
-        self.tool(json!({"verb": "application_password", "user": user}))
-            .await
+        self.tool(json!({"verb": "application_password", "user": user})).await
     }
 
     /// Ends all sessions of a user, as "log out everywhere" does.
@@ -194,9 +166,7 @@ impl WordPress {
     ///
     /// [`FixtureError::Failed`] when there is no such user.
     pub async fn destroy_sessions(&self, id: u64) -> Result<(), FixtureError> {
-        self.tool::<bool>(json!({"verb": "destroy_sessions", "id": id}))
-            .await
-            .map(drop)
+        self.tool::<bool>(json!({"verb": "destroy_sessions", "id": id})).await.map(drop)
     }
 
     /// The cookies of a new live session, in the form `name=value; name=value`, without a login being counted.
@@ -245,9 +215,7 @@ impl WordPress {
     ///
     /// [`FixtureError::Http`] or [`FixtureError::Answer`].
     pub async fn posts(&self, author: u64) -> Result<Vec<Post>, FixtureError> {
-        let posts: Vec<WirePost> = self
-            .list(&format!("posts?author={author}&status=any&context=edit"))
-            .await?;
+        let posts: Vec<WirePost> = self.list(&format!("posts?author={author}&status=any&context=edit")).await?;
         Ok(posts.into_iter().map(Post::from).collect())
     }
 
@@ -264,21 +232,12 @@ impl WordPress {
     async fn list<T: DeserializeOwned>(&self, query: &str) -> Result<Vec<T>, FixtureError> {
         let mut all = Vec::new();
         for page in 1..=PAGES {
-            let address = self.page(&format!(
-                "wp-json/wp/v2/{query}&orderby=id&order=asc&per_page=100&page={page}"
-            ));
+            let address = self.page(&format!("wp-json/wp/v2/{query}&orderby=id&order=asc&per_page=100&page={page}"));
             let request = self.client.get(address);
-            let answer = request
-                .basic_auth(&self.admin.user, Some(&self.admin.application_password))
-                .send()
-                .await?;
+            let answer = request.basic_auth(&self.admin.user, Some(&self.admin.application_password)).send().await?;
             let answer = answer.error_for_status()?;
-            let pages = answer
-                .headers()
-                .get("x-wp-totalpages")
-                .and_then(|pages| pages.to_str().ok()?.parse().ok());
-            let pages: u32 =
-                pages.ok_or_else(|| misunderstood("a list without its number of pages"))?;
+            let pages = answer.headers().get("x-wp-totalpages").and_then(|pages| pages.to_str().ok()?.parse().ok());
+            let pages: u32 = pages.ok_or_else(|| misunderstood("a list without its number of pages"))?;
             all.extend(understand::<Vec<T>>(&answer.bytes().await?)?);
             if page >= pages {
                 return Ok(all);
@@ -288,10 +247,7 @@ impl WordPress {
     }
 
     async fn cookie(&self, user: &str, lifetime_seconds: i64) -> Result<String, FixtureError> {
-        self.tool(
-            json!({"verb": "session_cookie", "user": user, "lifetime_seconds": lifetime_seconds}),
-        )
-        .await
+        self.tool(json!({"verb": "session_cookie", "user": user, "lifetime_seconds": lifetime_seconds})).await
     }
 
     async fn tool<T: DeserializeOwned>(&self, request: Value) -> Result<T, FixtureError> {
@@ -304,10 +260,7 @@ fn understand<T: DeserializeOwned>(json: &[u8]) -> Result<T, FixtureError> {
 }
 
 fn misunderstood(what: impl Into<String>) -> FixtureError {
-    FixtureError::Answer {
-        program: "WordPress",
-        what: what.into(),
-    }
+    FixtureError::Answer { program: "WordPress", what: what.into() }
 }
 
 /// A line of the ledger that the must-use plugin writes.

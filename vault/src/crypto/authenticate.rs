@@ -41,20 +41,7 @@ impl Keyring {
         Ok(Sum::from_bytes(mac(&self.epoch_keys(epoch)?.element, &[&place.to_bytes(), row_hash])))
     }
 
-    /// What a bucket's sum is hidden behind where it is stored: stored = sum + mask, modulo 2^256.
-    ///
-    /// `nonce` is 16 random bytes, drawn at every write of the bucket and stored beside it. Were sums stored bare, those of
-    /// two copies of a vault would differ by the elements of the rows changed between them, and who collects enough
-    /// elements finds, by a generalised birthday search (Wagner, CRYPTO 2002), a set of stale rows with the right sum.
-    /// Masked, as the definition of MSet-Add-Hash has it (Clarke et al. 2003), sums show nothing.
-    ///
-    /// # Errors
-    /// [`OpenError::UnknownEpoch`] where no key of `epoch` is held.
-    pub fn bucket_mask(&self, epoch: u32, bucket: u32, nonce: &[u8; 16]) -> Result<Sum, OpenError> {
-        Ok(Sum::from_bytes(mac(&self.epoch_keys(epoch)?.mask, &[&bucket.to_be_bytes(), nonce])))
-    }
-
-    /// The root of the digest over the concatenated group hashes.
+    /// The root of the digest over the concatenated hashes of the sealed groups.
     ///
     /// # Errors
     /// [`OpenError::UnknownEpoch`] where no key of `epoch` is held.

@@ -27,8 +27,6 @@ pub(super) mod label {
     pub(crate) const ROW: &[u8] = b"latchkey/v1/row-mac";
     /// Element of the digest.
     pub(crate) const ELEMENT: &[u8] = b"latchkey/v1/element";
-    /// Mask of a stored bucket of the digest.
-    pub(crate) const MASK: &[u8] = b"latchkey/v1/bucket-mask";
     /// Root of the digest.
     pub(crate) const DIGEST: &[u8] = b"latchkey/v1/digest-root";
     /// Link of an audit chain.
@@ -38,8 +36,8 @@ pub(super) mod label {
 
     /// Every label, for the test that none is a prefix of another.
     #[cfg(test)]
-    pub(crate) const ALL: [&[u8]; 12] =
-        [ROOT, DATA, SEAL, COMMITMENT, SLOTS, ANCHOR, ROW, ELEMENT, MASK, DIGEST, AUDIT, BLIND];
+    pub(crate) const ALL: [&[u8]; 11] =
+        [ROOT, DATA, SEAL, COMMITMENT, SLOTS, ANCHOR, ROW, ELEMENT, DIGEST, AUDIT, BLIND];
 }
 
 /// The pseudorandom key of a vault's root or data key: HKDF-Extract with the label and the vault id as salt.

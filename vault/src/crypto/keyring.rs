@@ -350,7 +350,6 @@ pub(super) struct EpochKeys {
     pub(super) sealer: Sealer,
     pub(super) row: hmac::Key,
     pub(super) element: hmac::Key,
-    pub(super) mask: hmac::Key,
     pub(super) digest: hmac::Key,
     pub(super) audit: hmac::Key,
     pub(super) blind: hmac::Key,
@@ -363,7 +362,6 @@ impl EpochKeys {
         Self {
             row: of(label::ROW),
             element: of(label::ELEMENT),
-            mask: of(label::MASK),
             digest: of(label::DIGEST),
             audit: of(label::AUDIT),
             blind: of(label::BLIND),

@@ -12,18 +12,24 @@ pub enum Claim {
     Grant,
     /// It is held, or rests: ask again after this time.
     Wait(Duration),
-    /// Its stamps are of another boot: the hold is over, the quarantine starts now.
+    /// The holder is gone (another boot, a dead process): the hold is over, the quarantine starts now.
     Restamp,
 }
 
-/// Decides on a claim to `row` (none: never leased before) at `now`.
+/// Decides on a claim to `row` (none: never leased before) at `now`; `holder_is_dead` where its process is known to have
+/// ended.
 ///
-/// Setting the wall clock changes nothing here; another boot means that the hold is over and the quarantine begins.
+/// Setting the wall clock changes nothing here; another boot, and the end of the holder's process, mean that the hold is
+/// over and the quarantine begins.
 #[must_use]
-pub fn claim(row: Option<&LeaseRow>, now: BootStamp) -> Claim {
+pub fn claim(row: Option<&LeaseRow>, now: BootStamp, holder_is_dead: impl FnOnce() -> bool) -> Claim {
     let Some(row) = row else { return Claim::Grant };
     if row.boot_id != now.boot_id {
-        return if row.held { Claim::Restamp } else { Claim::Grant };
+        // How much of a rest had passed when that boot ended cannot be told: it is kept in full.
+        return if row.free_at_ms == 0 { Claim::Grant } else { Claim::Restamp };
+    }
+    if row.held && now.ms < row.until_ms && holder_is_dead() {
+        return Claim::Restamp;
     }
     if now.ms >= row.free_at_ms {
         return Claim::Grant;
@@ -32,6 +38,12 @@ pub fn claim(row: Option<&LeaseRow>, now: BootStamp) -> Claim {
 }
 
 impl LeaseRow {
+    /// How long the resource rests after an unclean end, as its last holder asked, in milliseconds.
+    #[must_use]
+    pub fn quarantine_ms(&self) -> u64 {
+        self.free_at_ms.saturating_sub(self.until_ms)
+    }
+
     /// Whether `token` is the newest of this lease, still held, and not expired at `now`.
     #[must_use]
     pub fn is_live(&self, token: super::Token, holder: crate::model::HolderId, now: BootStamp) -> bool {
@@ -82,9 +94,19 @@ mod tests {
             ("revoked, in quarantine", Some(row(false, 0, 130)), BOOT, 129, wait(1)),
             ("held in another boot", Some(row(true, 100, 130)), OTHER, 5000, Claim::Restamp),
             ("free since another boot", Some(row(false, 0, 0)), OTHER, 0, Claim::Grant),
+            ("revoked in another boot", Some(row(false, 100, 130)), OTHER, 5000, Claim::Restamp),
         ] {
-            assert_eq!(claim(row.as_ref(), BootStamp { boot_id, ms }), expected, "{name}");
+            assert_eq!(claim(row.as_ref(), BootStamp { boot_id, ms }, || false), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn the_lease_of_a_dead_process_rests_from_now_on_and_only_once() {
+        let claim_at = |row: LeaseRow, ms| claim(Some(&row), BootStamp { boot_id: BOOT, ms }, || true);
+        assert_eq!(claim_at(row(true, 100, 130), 50), Claim::Restamp);
+        assert_eq!(claim_at(row(true, 50, 80), 50), Claim::Wait(Duration::from_millis(30)), "restamped already");
+        assert_eq!(claim_at(row(true, 50, 80), 80), Claim::Grant);
+        assert_eq!(claim_at(row(false, 0, 0), 50), Claim::Grant, "given back before the end");
     }
 
     #[test]

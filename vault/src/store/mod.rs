@@ -9,15 +9,15 @@ mod lease;
 mod rows;
 pub mod sqlite;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use async_trait::async_trait;
 pub use binder::{Binder, NotAuthentic, same_mac};
 pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
 pub use lease::{Claim, claim};
 pub use rows::{
-    AccountRow, AuditRow, BlindIndex, BoundRow, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowHasher, SessionRow, Token,
-    TotpRow,
+    AccountRow, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowHasher,
+    SessionRow, Token, TotpRow, entry_hash,
 };
 use thiserror::Error;
 
@@ -65,8 +65,12 @@ pub trait Store: Send + Sync + 'static {
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError>;
 
     /// Up to `limit` accounts after `after`, in the order of their ids.
-    async fn accounts(&self, find: FindAccounts, after: Option<AccountId>, limit: u32)
-    -> Result<Vec<AccountRow>, StoreError>;
+    async fn accounts(
+        &self,
+        find: FindAccounts,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountRow>, StoreError>;
 
     /// A lease.
     async fn lease(&self, resource: [u8; 16]) -> Result<Option<LeaseRow>, StoreError>;
@@ -82,6 +86,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Slots, data keys and their generation.
     async fn key_material(&self) -> Result<KeyMaterial, StoreError>;
+
+    /// Who this process is as a holder of leases; a lease of a process that is known to have ended need not wait for
+    /// its time to live, only for its quarantine.
+    fn holder(&self) -> HolderId;
 
     /// The newest commit: its counter and the hash of its header.
     fn head(&self) -> Head;
@@ -146,6 +154,15 @@ pub struct RowName {
     pub kind: u8,
     /// Its id.
     pub id: [u8; 16],
+}
+
+impl RowName {
+    /// The name of this row.
+    #[must_use]
+    pub fn of(row: &impl BoundRow) -> Self {
+        let place = row.place();
+        Self { kind: place.kind as u8, id: place.id }
+    }
 }
 
 /// Who asks for a lease, and how long it shall last.
@@ -379,7 +396,7 @@ pub enum StoreError {
         /// What was being done.
         during: &'static str,
         /// The operating system's answer.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// SQLite failed.
     #[error("database error {code} in {during}")]
@@ -400,10 +417,27 @@ impl StoreError {
     pub fn tampered(class: Tampering, row: Option<RowName>) -> Self {
         Self::Tampered { class, row }
     }
+
+    /// The same error once more, for the other operations of a group that shared its fate.
+    fn duplicate(&self) -> Self {
+        match self {
+            Self::Unknown => Self::Unknown,
+            Self::Full => Self::Full,
+            Self::Tampered { class, row } => Self::Tampered { class: *class, row: *row },
+            Self::Rekeyed => Self::Rekeyed,
+            Self::Closed => Self::Closed,
+            Self::Io { during, source } => {
+                let source = source.raw_os_error().map_or_else(|| source.kind().into(), io::Error::from_raw_os_error);
+                Self::Io { during, source }
+            }
+            Self::Database { during, code } => Self::Database { during, code: *code },
+            Self::File(error) => Self::File(*error),
+        }
+    }
 }
 
 /// Why a path is not taken for a vault.
-#[derive(Debug, Error)]
+#[derive(Clone, Copy, Debug, Error)]
 #[non_exhaustive]
 pub enum FileError {
     /// There is nothing.

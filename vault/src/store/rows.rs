@@ -3,6 +3,9 @@
 //! Also the canonical form of each row that its MAC and its digest element cover. Deliberately knows no SQL, no key
 //! and no plaintext.
 
+#[cfg(test)]
+mod tests;
+
 use ring::digest::{Context, SHA256};
 
 use crate::{
@@ -254,9 +257,53 @@ impl RowHasher {
     }
 
     fn finish(self) -> [u8; 32] {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(self.0.finish().as_ref());
-        hash
+        digest(self.0)
+    }
+}
+
+fn digest(context: Context) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+/// What an audit entry contributes to the link that covers it: SHA-256 over its place, id, token and sealed bytes.
+#[must_use]
+pub fn entry_hash(seq: u64, id: &[u8; 16], token: Option<Token>, sealed: &[u8]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(&seq.to_be_bytes());
+    context.update(id);
+    match token {
+        Some(token) => {
+            context.update(&[1]);
+            context.update(&token.incarnation.to_be_bytes());
+            context.update(&token.n.to_be_bytes());
+        }
+        None => context.update(&[0]),
+    }
+    context.update(sealed);
+    digest(context)
+}
+
+/// What the entries of one link contribute together: SHA-256 over their hashes, in order.
+pub struct EntriesHasher(Context);
+
+impl Default for EntriesHasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl EntriesHasher {
+    /// Adds the next entry's hash.
+    pub fn add(&mut self, entry: &[u8; 32]) {
+        self.0.update(entry);
+    }
+
+    /// The hash of all.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        digest(self.0)
     }
 }
 

@@ -42,8 +42,7 @@ async fn a_second_init_and_a_wrong_identity_are_refused() {
     let other = latchkey_vault::crypto::generate_identity().0;
     let opened = Vault::open(&folder.paths, folder.opener(), UnlockWith::Identity(other)).await;
     assert!(matches!(opened, Err(UnlockError::CannotUnlock)));
-    let opened =
-        Vault::open(&folder.paths, folder.opener(), UnlockWith::Passphrase(Secret::copy_of("guess"))).await;
+    let opened = Vault::open(&folder.paths, folder.opener(), UnlockWith::Passphrase(Secret::copy_of("guess"))).await;
     assert!(matches!(opened, Err(UnlockError::CannotUnlock)));
 }
 

@@ -3,4 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod common;
+mod conformance;
+mod documents;
 mod life;
+mod sqlite;
+mod views;

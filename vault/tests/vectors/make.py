@@ -122,7 +122,9 @@ def age_scrypt(passphrase, log2_n, salt, file_key, nonce, data):
 
 # The vectors. Inputs are hashes of their names: fixed, and nobody's secret.
 
-def fixed(name, length=32): return sha256(b"latchkey vector: " + name.encode())[:length]
+def fixed(name, length=32):
+    blocks = (sha256(b"latchkey vector: " + name.encode() + (bytes([i]) if i else b"")) for i in range(-(-length // 32)))
+    return b"".join(blocks)[:length]
 
 
 VAULT, INCARNATION, ROOT_EPOCH, ROOT = fixed("vault", 16), 2, 3, fixed("root key")
@@ -175,9 +177,53 @@ def slots():
 def header():
     audit = {1: 1 << 40, 2: 9, 3: 1000, 4: fixed("audit link")}
     fields = {1: 70000, 2: fixed("digest top"), 3: 5, 4: fixed("slots mac"), 5: 1, 6: 1, 7: INCARNATION, 8: 7, 9: [audit],
-              10: 1_700_000_000_000}
+              10: 1_700_000_000_000, 11: fixed("log sum")}
     salt = fixed("header salt")
     return cbor(fields), salt, seal(DATA_PRK[7], VAULT, 7, INCARNATION, place(1, VAULT, 70000), salt, cbor(fields))
+
+
+# Rows: what their MACs and elements are over
+
+def row_hash(columns):
+    def encode(value):
+        match value:
+            case None: return b"\0"
+            case bytes(): return b"\2" + u64(len(value)) + value
+            case int(): return b"\1" + u64(value % (1 << 64))
+    return sha256(b"".join(map(encode, columns.values())))
+
+
+def rows():
+    ident, sealed = fixed("row id", 16), fixed("row sealed", 100)
+    for table, columns in (
+            ("account", {"id": ident, "rev": 3, "epoch": 7, "ix_site": fixed("ix site", 16), "ix_login": fixed("ix login", 16),
+                         "ix_manager": None, "sealed": sealed}),
+            ("session", {"account": ident, "rev": 1 << 33, "epoch": 7, "login_epoch": 17, "sealed": sealed}),
+            ("lease", {"resource": ident, "rev": 4, "epoch": 7, "incarnation": 2, "n": 1 << 40, "held": 1,
+                       "holder": fixed("holder", 16), "boot_id": fixed("boot", 16), "until_ms": 1000, "free_at_ms": 2000}),
+            ("totp", {"secret": ident, "rev": 1, "epoch": 7, "last_step": 58_000_000}),
+            ("outbox", {"id": ident, "rev": 2, "epoch": 7, "lane": 2, "subject": fixed("subject", 16),
+                        "after": fixed("after", 16), "seq": 5 << 20 | 1, "due_ms": -1, "tries": 3, "state": 3,
+                        "sealed": sealed}),
+            ("item", {"tag": 1, "id": ident, "rev": 9, "epoch": 7, "ix": None, "open": 0, "sealed": sealed})):
+        yield {"table": table, "columns": columns, "hash": row_hash(columns)}
+
+
+def audit_entries():
+    entries = []
+    for seq, token in ((990, None), (991, (2, 5))):
+        ident, sealed = fixed(f"entry {seq}", 16), fixed(f"entry sealed {seq}", 100)
+        granted = b"\0" if token is None else b"\1" + u32(token[0]) + u64(token[1])
+        entries.append({"seq": seq, "id": ident, "token": token, "sealed": sealed,
+                        "hash": sha256(u64(seq) + ident + granted + sealed)})
+    return entries
+
+
+def group():
+    number, counter, salt = 63, 70000, fixed("group salt")
+    sums = b"".join(fixed(f"sum {i}") for i in range(64))
+    sealed = seal(DATA_PRK[7], VAULT, 7, INCARNATION, place(12, bytes(15) + bytes([number]), counter), salt, sums)
+    return {"number": number, "counter": counter, "salt": salt, "sums": sums, "sealed": sealed, "hash": sha256(sealed)}
 
 
 def anchor(commitment, sealed_header):
@@ -198,10 +244,13 @@ def vectors():
         "row": {"kind": 5, "id": fixed("row", 16), "rev": 300, "hash": row_hash,
                 "mac": data_mac(b"latchkey/v1/row-mac", row + row_hash),
                 "element": data_mac(b"latchkey/v1/element", row + row_hash)},
-        "bucket_mask": {"bucket": 4095, "nonce": fixed("nonce", 16),
-                        "mask": data_mac(b"latchkey/v1/bucket-mask", u32(4095) + fixed("nonce", 16))},
+        "rows": list(rows()),
+        "group": group(),
+        "log_element": {"counter": 69999, "hash": fixed("past header"),
+                        "element": data_mac(b"latchkey/v1/element", place(1, VAULT, 69999) + fixed("past header"))},
         "digest_root": {"groups": fixed("groups") * 64,
                         "root": data_mac(b"latchkey/v1/digest-root", fixed("groups") * 64)},
+        "entries": {"entries": audit_entries(), "hash": sha256(b"".join(e["hash"] for e in audit_entries()))},
         "audit_link": {"previous": fixed("previous link"), "writer": 1 << 40, "first": 990, "last": 1000,
                        "entries_hash": fixed("entries"),
                        "link": data_mac(b"latchkey/v1/audit-link", fixed("previous link") + u64(1 << 40) + u64(990)

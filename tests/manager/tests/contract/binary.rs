@@ -17,19 +17,9 @@ async fn it_announces_itself_serves_its_seed_and_ends_clean_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let (key, seed) = (folder.path().join("key"), folder.path().join("seed.json"));
     std::fs::write(&key, "by-hand\n").unwrap();
-    std::fs::write(
-        &seed,
-        r#"{"accounts":[{"id":"a1"}],"tasks":[{"id":"t1","account_id":"a1"}]}"#,
-    )
-    .unwrap();
+    std::fs::write(&seed, r#"{"accounts":[{"id":"a1"}],"tasks":[{"id":"t1","account_id":"a1"}]}"#).unwrap();
     let mut child = binary()
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--repeat",
-            "refuse",
-            "--api-key-file",
-        ])
+        .args(["--listen", "127.0.0.1:0", "--repeat", "refuse", "--api-key-file"])
         .arg(&key)
         .arg("--seed")
         .arg(&seed)
@@ -38,27 +28,16 @@ async fn it_announces_itself_serves_its_seed_and_ends_clean_on_sigterm() {
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(3);
     let announced: HashMap<String, String> = lines
-        .map(|line| {
-            line.unwrap()
-                .split_once('=')
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .unwrap()
-        })
+        .map(|line| line.unwrap().split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap())
         .collect();
-    assert!(
-        !announced.contains_key("api_key"),
-        "a key from a file is not repeated"
-    );
+    assert!(!announced.contains_key("api_key"), "a key from a file is not repeated");
     assert!(announced["control_url"].ends_with("/_control"));
     assert_eq!(announced["control_token"].len(), 32);
     let client = Client::new(&announced["base_url"], "by-hand");
     assert_eq!(client.listed("").await, ["t1"]);
     client.start("t1").await.ok();
     client.complete("t1", "https://blog.example/1").await.ok();
-    client
-        .complete("t1", "https://blog.example/1")
-        .await
-        .refused(409, "task is completed");
+    client.complete("t1", "https://blog.example/1").await.refused(409, "task is completed");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success());
 }
@@ -73,13 +52,7 @@ fn it_says_what_is_wrong_and_fails() {
         assert!(output.stdout.is_empty());
     }
     check(&["--repeat", "maybe"], "--repeat does not take this value");
-    check(
-        &["--seed", "/nonexistent/seed.json"],
-        "cannot read /nonexistent/seed.json",
-    );
-    check(
-        &["--api-key-file", "/dev/null"],
-        "the API key and the control token must be",
-    );
+    check(&["--seed", "/nonexistent/seed.json"], "cannot read /nonexistent/seed.json");
+    check(&["--api-key-file", "/dev/null"], "the API key and the control token must be");
     check(&["--seed", "/dev/null"], "is no seed");
 }

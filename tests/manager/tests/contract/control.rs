@@ -22,9 +22,7 @@ impl Control {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.base))
-            .header("X-Control-Token", &self.token)
+        self.http.request(method, format!("{}{path}", self.base)).header("X-Control-Token", &self.token)
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -54,9 +52,7 @@ async fn every_control_call_needs_the_token_and_the_api_key_is_none() {
         (Method::POST, "/down"),
         (Method::DELETE, "/tasks/t1"),
     ] {
-        answer(control.request(method, path))
-            .await
-            .refused(401, "invalid or missing control token");
+        answer(control.request(method, path)).await.refused(401, "invalid or missing control token");
     }
     assert!(manager.task("t1").is_some());
 }
@@ -64,10 +60,7 @@ async fn every_control_call_needs_the_token_and_the_api_key_is_none() {
 #[tokio::test]
 async fn the_api_does_not_serve_the_control_plane() {
     let (manager, _client) = manager().await;
-    let control = Control {
-        base: format!("{}/_control", manager.base_url()),
-        ..Control::of(&manager)
-    };
+    let control = Control { base: format!("{}/_control", manager.base_url()), ..Control::of(&manager) };
     control.get("/state").await.refused(404, "no such endpoint");
 }
 
@@ -83,10 +76,7 @@ async fn a_seed_adds_clean_and_nasty_data() {
     control.post("/seed", seed).await.ok();
     assert_eq!(client.listed("").await, ["t1", "s2", "7"]);
     let task = client.get("/links/s2").await.ok();
-    assert_eq!(
-        (&task["data"]["username"], &task["data"]["title"]),
-        (&json!("bob"), &json!("Xin chào"))
-    );
+    assert_eq!((&task["data"]["username"], &task["data"]["title"]), (&json!("bob"), &json!("Xin chào")));
     assert!(task["data"].get("about").is_none() && task["data"].get("app_password").is_none());
     assert_eq!(client.get("/accounts/s1").await.ok()["data"]["tier"], 1);
     client.start("s2").await.ok();
@@ -100,20 +90,11 @@ async fn a_seed_or_fault_that_is_not_understood_is_refused() {
     let control = Control::of(&manager);
     for (path, body) in [
         ("/seed", json!({ "tasks": [{ "title": "no id" }] })),
-        (
-            "/seed",
-            json!({ "accounts": [{ "id": "x", "_max_retries": 1 }] }),
-        ),
+        ("/seed", json!({ "accounts": [{ "id": "x", "_max_retries": 1 }] })),
         ("/seed", json!({ "unknown": [] })),
         ("/seed", json!({ "accounts": [{ "id": "a1" }] })),
-        (
-            "/faults",
-            json!({ "when": "before", "kind": "close", "rote": "list" }),
-        ),
-        (
-            "/faults",
-            json!({ "when": "before", "kind": { "status": { "status": 99 } } }),
-        ),
+        ("/faults", json!({ "when": "before", "kind": "close", "rote": "list" })),
+        ("/faults", json!({ "when": "before", "kind": { "status": { "status": 99 } } })),
         ("/faults", json!({ "when": "before", "kind": "explode" })),
     ] {
         let answer = control.post(path, body).await;
@@ -129,10 +110,7 @@ async fn faults_are_added_shown_and_forgotten() {
     let control = Control::of(&manager);
     let kind = json!({ "status": { "status": 429, "retry_after_s": 9 } });
     control
-        .post(
-            "/faults",
-            json!({ "when": "before", "kind": kind, "route": "one", "id": "t1", "times": 2 }),
-        )
+        .post("/faults", json!({ "when": "before", "kind": kind, "route": "one", "id": "t1", "times": 2 }))
         .await
         .ok();
     assert_eq!(client.get("/links/t1").await.status, 429);
@@ -148,35 +126,17 @@ async fn the_ledger_and_the_state_are_shown_with_values() {
     let (manager, client) = manager().await;
     let control = Control::of(&manager);
     client.start("t1").await.ok();
-    client
-        .put(
-            "/accounts/a1",
-            json!({ "cookie": "sid=two", "note": "ghi chú" }),
-        )
-        .await
-        .ok();
+    client.put("/accounts/a1", json!({ "cookie": "sid=two", "note": "ghi chú" })).await.ok();
     let ledger = control.get("/ledger?after=1").await.ok();
     assert_eq!(ledger["dropped"], 0);
     assert_eq!(ledger["entries"].as_array().unwrap().len(), 1);
     let entry = &ledger["entries"][0];
-    assert_eq!(
-        (&entry["seq"], &entry["route"], &entry["status"]),
-        (&json!(2), &json!("account_put"), &json!(200))
-    );
-    assert_eq!(
-        entry["sent"],
-        json!({ "cookie": "sid=two", "note": "ghi chú" })
-    );
+    assert_eq!((&entry["seq"], &entry["route"], &entry["status"]), (&json!(2), &json!("account_put"), &json!(200)));
+    assert_eq!(entry["sent"], json!({ "cookie": "sid=two", "note": "ghi chú" }));
     let state = control.get("/state").await.ok();
+    assert_eq!((&state["up"], &state["tasks"][0]["status"]), (&json!(true), &json!("running")));
     assert_eq!(
-        (&state["up"], &state["tasks"][0]["status"]),
-        (&json!(true), &json!("running"))
-    );
-    assert_eq!(
-        (
-            &state["accounts"][0]["cookie"],
-            &state["accounts"][0]["note"]
-        ),
+        (&state["accounts"][0]["cookie"], &state["accounts"][0]["note"]),
         (&json!("sid=two"), &json!("ghi chú"))
     );
     assert!(manager.ledger().dropped() == 0);
@@ -186,28 +146,13 @@ async fn the_ledger_and_the_state_are_shown_with_values() {
 async fn an_account_can_be_changed_behind_the_workers_back_and_records_deleted() {
     let (manager, client) = manager().await;
     let control = Control::of(&manager);
-    answer(
-        control
-            .request(Method::PATCH, "/accounts/a1")
-            .json(&json!({ "cookie": "sid=theirs" })),
-    )
-    .await
-    .ok();
-    assert_eq!(
-        client.get("/accounts/a1").await.ok()["data"]["cookie"],
-        "sid=theirs"
-    );
+    answer(control.request(Method::PATCH, "/accounts/a1").json(&json!({ "cookie": "sid=theirs" }))).await.ok();
+    assert_eq!(client.get("/accounts/a1").await.ok()["data"]["cookie"], "sid=theirs");
     assert_eq!(manager.ledger().puts_of("a1"), 0);
     control.delete("/accounts/a1").await.ok();
-    control
-        .delete("/accounts/a1")
-        .await
-        .refused(404, "account không tồn tại hoặc đã xoá");
+    control.delete("/accounts/a1").await.refused(404, "account không tồn tại hoặc đã xoá");
     control.delete("/tasks/t1").await.ok();
-    control
-        .delete("/tasks/t1")
-        .await
-        .refused(404, "task not found");
+    control.delete("/tasks/t1").await.refused(404, "task not found");
     assert_eq!(client.get("/links/t1").await.status, 404);
 }
 

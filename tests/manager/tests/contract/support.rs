@@ -15,9 +15,7 @@ pub(crate) async fn manager() -> (Manager, Client) {
 pub(crate) async fn manager_with(config: ManagerConfig) -> (Manager, Client) {
     let manager = Manager::start(config).await.unwrap();
     manager.add_account(account("a1")).unwrap();
-    manager
-        .add_task(NewTask::new("t1", "a1").with("domain", "blog.example"))
-        .unwrap();
+    manager.add_task(NewTask::new("t1", "a1").with("domain", "blog.example")).unwrap();
     let client = Client::new(manager.base_url(), manager.api_key());
     (manager, client)
 }
@@ -46,11 +44,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(base_url: &str, key: &str) -> Self {
         static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            rustls::crypto::ring::default_provider()
-                .install_default()
-                .unwrap()
-        });
+        PROVIDER.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
         Self {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             base: format!("{base_url}/api/v1/social"),
@@ -59,9 +53,7 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.base))
-            .header("X-API-Key", &self.key)
+        self.http.request(method, format!("{}{path}", self.base)).header("X-API-Key", &self.key)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -81,33 +73,18 @@ impl Client {
     }
 
     pub(crate) async fn complete(&self, task: &str, link: &str) -> Answer {
-        self.post(
-            &format!("/links/{task}/complete"),
-            serde_json::json!({ "link_post": link }),
-        )
-        .await
+        self.post(&format!("/links/{task}/complete"), serde_json::json!({ "link_post": link })).await
     }
 
     pub(crate) async fn fail(&self, task: &str, message: &str) -> Answer {
-        self.post(
-            &format!("/links/{task}/fail"),
-            serde_json::json!({ "error_message": message }),
-        )
-        .await
+        self.post(&format!("/links/{task}/fail"), serde_json::json!({ "error_message": message })).await
     }
 
     /// The ids of a list, in order; a malformed one shows as its JSON.
     pub(crate) async fn listed(&self, query: &str) -> Vec<String> {
         let answer = self.get(&format!("/links{query}")).await;
         let tasks = answer.json["data"].as_array().unwrap().clone();
-        tasks
-            .iter()
-            .map(|task| {
-                task["id"]
-                    .as_str()
-                    .map_or_else(|| task["id"].to_string(), str::to_owned)
-            })
-            .collect()
+        tasks.iter().map(|task| task["id"].as_str().map_or_else(|| task["id"].to_string(), str::to_owned)).collect()
     }
 }
 
@@ -129,13 +106,7 @@ impl Answer {
     /// Asserts a failure with exactly this status and these words.
     pub(crate) fn refused(self, status: u16, message: &str) {
         let expected = serde_json::json!({ "success": false, "message": message });
-        assert_eq!(
-            self,
-            Self {
-                status,
-                json: expected
-            }
-        );
+        assert_eq!(self, Self { status, json: expected });
     }
 }
 
@@ -145,8 +116,5 @@ pub(crate) async fn answer(request: RequestBuilder) -> Answer {
 
 pub(crate) async fn read(response: Response) -> Answer {
     let status = response.status().as_u16();
-    Answer {
-        status,
-        json: response.json().await.unwrap(),
-    }
+    Answer { status, json: response.json().await.unwrap() }
 }

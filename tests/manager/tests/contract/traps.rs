@@ -11,9 +11,7 @@ use crate::support::{account, manager, manager_with};
 fn ticking() -> ManagerConfig {
     let next = AtomicI64::new(1_777_356_358);
     let mut config = ManagerConfig::default();
-    config.clock = Clock::new(move || {
-        jiff::Timestamp::from_second(next.fetch_add(1, Ordering::Relaxed)).unwrap()
-    });
+    config.clock = Clock::new(move || jiff::Timestamp::from_second(next.fetch_add(1, Ordering::Relaxed)).unwrap());
     config
 }
 
@@ -24,10 +22,7 @@ async fn trap_1_times_have_an_offset_without_a_colon_and_updated_at_moves_with_e
     assert_eq!(first["data"]["created_at"], "2026-04-28T13:05:58+0700");
     assert_eq!(first["data"]["updated_at"], "2026-04-28T13:05:58+0700");
     assert_eq!(first["data"]["last_used_at"], "", "never used");
-    client
-        .put("/accounts/a1", json!({ "note": "x" }))
-        .await
-        .ok();
+    client.put("/accounts/a1", json!({ "note": "x" })).await.ok();
     client.start("t1").await.ok();
     let second = client.get("/accounts/a1").await.ok();
     assert_eq!(second["data"]["created_at"], first["data"]["created_at"]);
@@ -45,9 +40,7 @@ async fn trap_2_absent_null_empty_and_placeholder_credentials_are_shown_as_they_
         .with("app_password", "xxxx xxxx xxxx xxxx")
         .with("cookie", "...");
     manager.add_account(nasty).unwrap();
-    manager
-        .add_task(NewTask::new("t2", "a2").without("title"))
-        .unwrap();
+    manager.add_task(NewTask::new("t2", "a2").without("title")).unwrap();
     for path in ["/accounts/a2", "/links/t2"] {
         let data = client.get(path).await.ok()["data"].clone();
         assert!(data.get("twofa").is_none(), "{path}");
@@ -56,39 +49,21 @@ async fn trap_2_absent_null_empty_and_placeholder_credentials_are_shown_as_they_
         assert_eq!(data["app_password"], "xxxx xxxx xxxx xxxx");
         assert_eq!(data["cookie"], "...");
     }
-    assert!(
-        client.get("/links/t2").await.ok()["data"]
-            .get("title")
-            .is_none()
-    );
+    assert!(client.get("/links/t2").await.ok()["data"].get("title").is_none());
 }
 
 #[tokio::test]
 async fn trap_2_placeholders_are_refused_by_an_update_even_where_they_are_real() {
     let (manager, client) = manager().await;
     let before = manager.account("a1");
-    for field in [
-        "cookie",
-        "email",
-        "password",
-        "pass_mail",
-        "twofa",
-        "app_password",
-        "link_profile",
-    ] {
+    for field in ["cookie", "email", "password", "pass_mail", "twofa", "app_password", "link_profile"] {
         for sample in PLACEHOLDERS {
             let message = format!("{field} không được dùng giá trị mẫu (placeholder)");
-            client
-                .put("/accounts/a1", json!({ field: sample }))
-                .await
-                .refused(400, &message);
+            client.put("/accounts/a1", json!({ field: sample })).await.refused(400, &message);
         }
     }
     client
-        .put(
-            "/accounts/a1",
-            json!({ "twofa": " JBSWY3DPEHPK3PXP ", "status": "active" }),
-        )
+        .put("/accounts/a1", json!({ "twofa": " JBSWY3DPEHPK3PXP ", "status": "active" }))
         .await
         .refused(400, "twofa không được dùng giá trị mẫu (placeholder)");
     assert_eq!(manager.account("a1"), before);
@@ -100,19 +75,11 @@ async fn trap_2_placeholders_are_refused_by_an_update_even_where_they_are_real()
 #[tokio::test]
 async fn trap_4_unknown_fields_and_words_and_malformed_tasks_stand_between_good_ones() {
     let (manager, client) = manager().await;
-    manager
-        .add_raw_task(json!({ "id": 17, "images": "none" }))
-        .unwrap();
-    manager
-        .add_raw_task(json!({ "domain": "no id at all" }))
-        .unwrap();
+    manager.add_raw_task(json!({ "id": 17, "images": "none" })).unwrap();
+    manager.add_raw_task(json!({ "domain": "no id at all" })).unwrap();
     manager.add_raw_task(json!("not even an object")).unwrap();
-    manager
-        .add_task(NewTask::new("t2", "a1").with("priority", json!({ "level": 3 })))
-        .unwrap();
-    manager
-        .add_account(account("a2").with("status", "hibernating").with("tier", 9))
-        .unwrap();
+    manager.add_task(NewTask::new("t2", "a1").with("priority", json!({ "level": 3 }))).unwrap();
+    manager.add_account(account("a2").with("status", "hibernating").with("tier", 9)).unwrap();
     let list = client.get("/links").await.ok();
     let tasks = list["data"].as_array().unwrap();
     assert_eq!(tasks.len(), 5);
@@ -121,10 +88,7 @@ async fn trap_4_unknown_fields_and_words_and_malformed_tasks_stand_between_good_
     assert_eq!(tasks[3], json!("not even an object"));
     assert_eq!(tasks[4]["priority"], json!({ "level": 3 }));
     let account = client.get("/accounts/a2").await.ok();
-    assert_eq!(
-        (&account["data"]["status"], &account["data"]["tier"]),
-        (&json!("hibernating"), &json!(9))
-    );
+    assert_eq!((&account["data"]["status"], &account["data"]["tier"]), (&json!("hibernating"), &json!(9)));
     // A malformed task with an id can be closed like any other.
     client.start("17").await.ok();
     client.complete("17", "https://blog.example/17").await.ok();
@@ -135,10 +99,7 @@ async fn trap_4_unknown_fields_and_words_and_malformed_tasks_stand_between_good_
 async fn trap_5_a_message_is_limited_in_characters_not_in_bytes() {
     let (manager, client) = manager().await;
     client.start("t1").await.ok();
-    client
-        .fail("t1", &"ữ".repeat(1_001))
-        .await
-        .refused(400, "error_message is longer than 1000 characters");
+    client.fail("t1", &"ữ".repeat(1_001)).await.refused(400, "error_message is longer than 1000 characters");
     assert_eq!(manager.task("t1").unwrap().status, TaskStatus::Running);
     let longest = "ữ".repeat(1_000);
     assert_eq!(longest.len(), 3_000);
@@ -159,11 +120,7 @@ async fn trap_6_start_may_be_repeated_and_keeps_the_first_time() {
     assert_eq!(manager.account("a1"), account);
     client.fail("t1", "no").await.ok();
     client.start("t1").await.ok();
-    assert_eq!(
-        manager.task("t1").unwrap().started_at,
-        first.unwrap().started_at,
-        "a retry keeps it too"
-    );
+    assert_eq!(manager.task("t1").unwrap().started_at, first.unwrap().started_at, "a retry keeps it too");
 }
 
 #[tokio::test]
@@ -176,10 +133,7 @@ async fn trap_9_a_failed_task_comes_back_under_the_same_id() {
     client.start("t1").await.ok();
     client.complete("t1", "https://blog.example/1").await.ok();
     let task = manager.task("t1").unwrap();
-    assert_eq!(
-        (task.status, task.retry_count, task.error_message),
-        (TaskStatus::Completed, 1, None)
-    );
+    assert_eq!((task.status, task.retry_count, task.error_message), (TaskStatus::Completed, 1, None));
 }
 
 #[tokio::test]
@@ -188,8 +142,7 @@ async fn trap_11_the_posting_fields_follow_the_newest_task_of_the_account() {
     manager.add_task(NewTask::new("t2", "a1")).unwrap();
     let check = |status: &str, task: &str, link: &str| {
         let account = manager.account("a1").unwrap();
-        let shown = ["posting_status", "post_task_id", "post_link"]
-            .map(|name| account.text(name).unwrap().to_owned());
+        let shown = ["posting_status", "post_task_id", "post_link"].map(|name| account.text(name).unwrap().to_owned());
         assert_eq!(shown, [status, task, link]);
     };
     check("idle", "", "");
@@ -213,8 +166,5 @@ async fn trap_11_a_fail_does_not_take_the_place_of_a_newer_task() {
     client.start("t2").await.ok();
     client.fail("t1", "no").await.ok();
     let account = manager.account("a1").unwrap();
-    assert_eq!(
-        (account.text("posting_status"), account.text("post_task_id")),
-        (Some("posting"), Some("t2"))
-    );
+    assert_eq!((account.text("posting_status"), account.text("post_task_id")), (Some("posting"), Some("t2")));
 }

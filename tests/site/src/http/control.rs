@@ -84,10 +84,7 @@ pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/accounts/{name}", get(show_account))
         .route("/accounts/{name}/state", put(set_state))
         .route("/accounts/{name}/password", put(set_password))
-        .route(
-            "/accounts/{name}/sessions",
-            post(give_session).delete(expire_sessions),
-        )
+        .route("/accounts/{name}/sessions", post(give_session).delete(expire_sessions))
         .route("/sessions", axum::routing::delete(expire_all))
         .route("/sessions/kill", post(kill_session))
         .route("/behaviour", get(show_behaviour).patch(change_behaviour))
@@ -103,10 +100,7 @@ pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, text) = match self {
-            Self::Unauthorised => (
-                StatusCode::UNAUTHORIZED,
-                "X-Control-Token is missing or wrong".to_owned(),
-            ),
+            Self::Unauthorised => (StatusCode::UNAUTHORIZED, "X-Control-Token is missing or wrong".to_owned()),
             Self::AddAccount(error) => (StatusCode::CONFLICT, error.to_string()),
             Self::NoSuchAccount => (StatusCode::NOT_FOUND, NoSuchAccount.to_string()),
             Self::FaultQueueFull(error) => (StatusCode::CONFLICT, error.to_string()),
@@ -123,10 +117,7 @@ impl From<NoSuchAccount> for Refusal {
 }
 
 async fn authorise(Shared(app): Site, request: Request, next: Next) -> Response {
-    let sent = request
-        .headers()
-        .get("x-control-token")
-        .and_then(|value| value.to_str().ok());
+    let sent = request.headers().get("x-control-token").and_then(|value| value.to_str().ok());
     if sent.is_some_and(|sent| same_secret(sent, &app.control_token)) {
         next.run(request).await
     } else {
@@ -135,9 +126,7 @@ async fn authorise(Shared(app): Site, request: Request, next: Next) -> Response 
 }
 
 async fn add_account(Shared(app): Site, Json(account): Json<NewAccount>) -> Answer {
-    app.lock()
-        .add_account(account)
-        .map_err(Refusal::AddAccount)?;
+    app.lock().add_account(account).map_err(Refusal::AddAccount)?;
     Ok(StatusCode::CREATED.into_response())
 }
 
@@ -145,42 +134,23 @@ async fn show_account(Shared(app): Site, Path(name): Path<String>) -> Answer {
     let state = app.lock();
     let account = state.accounts.find(&name).ok_or(Refusal::NoSuchAccount)?;
     let counts = state.ledger.of(&account.username);
-    Ok(
-        Json(json!({"username": account.username, "state": account.state, "counts": counts}))
-            .into_response(),
-    )
+    Ok(Json(json!({"username": account.username, "state": account.state, "counts": counts})).into_response())
 }
 
-async fn set_state(
-    Shared(app): Site,
-    Path(name): Path<String>,
-    Json(body): Json<StateBody>,
-) -> Answer {
+async fn set_state(Shared(app): Site, Path(name): Path<String>, Json(body): Json<StateBody>) -> Answer {
     app.lock().set_state(&name, body.state)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn set_password(
-    Shared(app): Site,
-    Path(name): Path<String>,
-    Json(body): Json<PasswordBody>,
-) -> Answer {
+async fn set_password(Shared(app): Site, Path(name): Path<String>, Json(body): Json<PasswordBody>) -> Answer {
     app.lock().set_password(&name, body.password)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn give_session(
-    Shared(app): Site,
-    Path(name): Path<String>,
-    Json(body): Json<GiveBody>,
-) -> Answer {
+async fn give_session(Shared(app): Site, Path(name): Path<String>, Json(body): Json<GiveBody>) -> Answer {
     let now = app.now_unix_s();
     let mut state = app.lock();
-    let cookie = if body.expired {
-        state.give_expired_session(&name, now)?
-    } else {
-        state.give_session(&name, now)?
-    };
+    let cookie = if body.expired { state.give_expired_session(&name, now)? } else { state.give_session(&name, now)? };
     Ok(Json(json!({"cookie": cookie})).into_response())
 }
 

@@ -29,24 +29,14 @@ pub(super) fn of_visit(id: &str) -> String {
 
 /// The session cookie of a login or a rotation.
 pub(super) fn of_session(ticket: &Ticket, behaviour: &Behaviour, now_unix_s: u64) -> String {
-    line(
-        SESSION_COOKIE,
-        &ticket.id,
-        "/",
-        &life(ticket, behaviour, now_unix_s),
-    )
+    line(SESSION_COOKIE, &ticket.id, "/", &life(ticket, behaviour, now_unix_s))
 }
 
 /// Every cookie of a login.
 pub(super) fn of_login(ticket: &Ticket, behaviour: &Behaviour, now_unix_s: u64) -> Vec<String> {
     let mut lines = vec![of_session(ticket, behaviour, now_unix_s)];
     if let Some(extra) = &behaviour.extra_cookie {
-        lines.push(line(
-            &extra.name,
-            &ticket.extra,
-            &extra.path,
-            &life(ticket, behaviour, now_unix_s),
-        ));
+        lines.push(line(&extra.name, &ticket.extra, &extra.path, &life(ticket, behaviour, now_unix_s)));
     }
     lines
 }
@@ -77,10 +67,7 @@ fn life(ticket: &Ticket, behaviour: &Behaviour, now_unix_s: u64) -> String {
     match behaviour.cookie_life {
         CookieLife::Browser => String::new(),
         CookieLife::MaxAge => {
-            format!(
-                "; Max-Age={}",
-                ticket.ends_at_unix_s.saturating_sub(now_unix_s)
-            )
+            format!("; Max-Age={}", ticket.ends_at_unix_s.saturating_sub(now_unix_s))
         }
         CookieLife::Expires => format!("; Expires={}", http_date(ticket.ends_at_unix_s)),
     }

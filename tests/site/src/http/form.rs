@@ -33,28 +33,15 @@ impl PostForm {
         let content_type = request.headers().get(header::CONTENT_TYPE);
         let is_multipart = content_type
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| {
-                value
-                    .to_ascii_lowercase()
-                    .starts_with("multipart/form-data")
-            });
+            .is_some_and(|value| value.to_ascii_lowercase().starts_with("multipart/form-data"));
         if is_multipart {
             let parts = Multipart::from_request(request, &()).await;
-            return Self::read_parts(parts.map_err(|refused| refused.into_response().status())?)
-                .await;
+            return Self::read_parts(parts.map_err(|refused| refused.into_response().status())?).await;
         }
-        let Form(fields) = Form::<TextFields>::from_request(request, &())
-            .await
-            .map_err(|refused| refused.into_response().status())?;
-        let draft = Draft {
-            title: fields.title,
-            body: fields.body,
-            images: Vec::new(),
-        };
-        Ok(Self {
-            csrf_token: fields.csrf_token,
-            draft,
-        })
+        let Form(fields) =
+            Form::<TextFields>::from_request(request, &()).await.map_err(|refused| refused.into_response().status())?;
+        let draft = Draft { title: fields.title, body: fields.body, images: Vec::new() };
+        Ok(Self { csrf_token: fields.csrf_token, draft })
     }
 
     async fn read_parts(mut parts: Multipart) -> Result<Self, StatusCode> {
@@ -86,10 +73,7 @@ impl PostForm {
 
     async fn take_image(&mut self, part: Field<'_>) -> Result<(), StatusCode> {
         let file_name = part.file_name().unwrap_or_default().to_owned();
-        let content_type = part
-            .content_type()
-            .unwrap_or("application/octet-stream")
-            .to_owned();
+        let content_type = part.content_type().unwrap_or("application/octet-stream").to_owned();
         let bytes = part.bytes().await.map_err(|error| error.status())?;
         if file_name.is_empty() && bytes.is_empty() {
             // What browsers send for a file input that was left empty.
@@ -98,11 +82,7 @@ impl PostForm {
         if bytes.len() > MAX_IMAGE_BYTES || self.draft.images.len() >= MAX_IMAGES_PER_POST {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        self.draft.images.push(Image {
-            file_name,
-            content_type,
-            bytes,
-        });
+        self.draft.images.push(Image { file_name, content_type, bytes });
         Ok(())
     }
 }

@@ -56,11 +56,7 @@ pub(super) fn fresh_form(app: &App, visitor: &Visitor) -> Response {
 }
 
 /// `POST /login`
-pub(super) async fn submit(
-    Shared(app): Shared<Arc<App>>,
-    visitor: Visitor,
-    Form(form): Form<LoginForm>,
-) -> Response {
+pub(super) async fn submit(Shared(app): Shared<Arc<App>>, visitor: Visitor, Form(form): Form<LoginForm>) -> Response {
     let now_unix_s = app.now_unix_s();
     let mut state = app.lock();
     if let Some(LoginRedirect::HandOver(to)) = &state.behaviour.login_redirect {
@@ -74,9 +70,7 @@ pub(super) async fn submit(
         return page::forged();
     };
     match state.try_password(&form.username, &form.password) {
-        Verdict::Wrong | Verdict::Replayed => {
-            page::login(&visit, Some("wrong username or password"))
-        }
+        Verdict::Wrong | Verdict::Replayed => page::login(&visit, Some("wrong username or password")),
         Verdict::Stopped(stop) => page::stopped(stop),
         Verdict::CodeOwed { username } => {
             state.visits.owe_code(&id, username);
@@ -127,8 +121,5 @@ fn let_in(state: &mut State, visit_id: &str, username: &str, now_unix_s: u64) ->
         Some(LoginRedirect::AfterLogin(to)) => to.as_str(),
         _ => "/home",
     };
-    reply::with_cookies(
-        reply::found(to),
-        &cookies::of_login(&ticket, &state.behaviour, now_unix_s),
-    )
+    reply::with_cookies(reply::found(to), &cookies::of_login(&ticket, &state.behaviour, now_unix_s))
 }

@@ -14,26 +14,15 @@ use crate::png::png;
 use crate::state::App;
 
 /// `GET /media/{number}.png`
-pub(super) async fn picture(
-    Shared(app): Shared<Arc<App>>,
-    Path(file): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let number = file
-        .strip_suffix(".png")
-        .and_then(|stem| stem.parse::<u32>().ok());
+pub(super) async fn picture(Shared(app): Shared<Arc<App>>, Path(file): Path<String>, headers: HeaderMap) -> Response {
+    let number = file.strip_suffix(".png").and_then(|stem| stem.parse::<u32>().ok());
     let Some(number) = number.filter(|number| *number < MAX_MEDIA_NUMBER) else {
-        return page::message(
-            StatusCode::NOT_FOUND,
-            "missing",
-            "There is no such picture.",
-        );
+        return page::message(StatusCode::NOT_FOUND, "missing", "There is no such picture.");
     };
     let Ok(bytes) = png(number) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let has_credentials =
-        headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION);
+    let has_credentials = headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION);
     let mut state = app.lock();
     *state.ledger.media_fetches.entry(number).or_default() += 1;
     state.ledger.media_fetches_with_credentials += u64::from(has_credentials);

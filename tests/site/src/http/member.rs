@@ -40,11 +40,7 @@ pub(super) async fn home(Shared(app): Shared<Arc<App>>, visitor: Visitor) -> Res
 }
 
 /// `GET /api/me`
-pub(super) async fn me(
-    Shared(app): Shared<Arc<App>>,
-    visitor: Visitor,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn me(Shared(app): Shared<Arc<App>>, visitor: Visitor, headers: HeaderMap) -> Response {
     let name = |username: &str| Json(json!({"username": username})).into_response();
     match basic_verdict(&app, &headers) {
         Some(Verdict::Granted { username }) => name(&username),
@@ -58,11 +54,7 @@ pub(super) async fn me(
 }
 
 /// `POST /logout`
-pub(super) async fn log_out(
-    Shared(app): Shared<Arc<App>>,
-    visitor: Visitor,
-    Form(form): Form<LogoutForm>,
-) -> Response {
+pub(super) async fn log_out(Shared(app): Shared<Arc<App>>, visitor: Visitor, Form(form): Form<LogoutForm>) -> Response {
     visitor.member_page(&app, |member| {
         let mut state = app.lock();
         if !same_secret(&member.csrf, &form.csrf_token) {
@@ -72,10 +64,7 @@ pub(super) async fn log_out(
         for id in &visitor.session_ids {
             state.sessions.end_by_id(id);
         }
-        reply::with_cookies(
-            reply::found("/login"),
-            &cookies::deletions(&state.behaviour),
-        )
+        reply::with_cookies(reply::found("/login"), &cookies::deletions(&state.behaviour))
     })
 }
 

@@ -32,23 +32,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let faulty = |point, method| with_faults(&app, point, method);
     let pages = Router::new()
         .route("/", get(member::greeting))
-        .route(
-            "/login",
-            get(login::form).merge(faulty(FaultPoint::Login, post(login::submit))),
-        )
-        .route(
-            "/login/totp",
-            get(login::code_form).merge(faulty(FaultPoint::Totp, post(login::submit_code))),
-        )
+        .route("/login", get(login::form).merge(faulty(FaultPoint::Login, post(login::submit))))
+        .route("/login/totp", get(login::code_form).merge(faulty(FaultPoint::Totp, post(login::submit_code))))
         .route("/logout", post(member::log_out))
         .route("/home", get(member::home))
         .route("/api/me", get(member::me))
         .route("/post/new", get(posting::form))
-        .route(
-            "/post",
-            faulty(FaultPoint::Post, post(posting::submit))
-                .layer(DefaultBodyLimit::max(MAX_POST_BYTES)),
-        )
+        .route("/post", faulty(FaultPoint::Post, post(posting::submit)).layer(DefaultBodyLimit::max(MAX_POST_BYTES)))
         .route("/u/{username}/post/{number}", get(posting::show))
         .route("/u/{username}/posts", get(posting::list))
         .route("/api/posts", get(posting::list_json))
@@ -65,11 +55,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// `method`, in front of which the faults of `point` strike.
-fn with_faults(
-    app: &Arc<App>,
-    point: FaultPoint,
-    method: MethodRouter<Arc<App>>,
-) -> MethodRouter<Arc<App>> {
+fn with_faults(app: &Arc<App>, point: FaultPoint, method: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     method.layer(from_fn_with_state((Arc::clone(app), point), watch::strike))
 }
 

@@ -38,10 +38,7 @@ pub(super) fn message(status: StatusCode, mark: &'static str, sentence: &'static
 
 /// The greeting.
 pub(super) fn greeting() -> Response {
-    page(
-        StatusCode::OK,
-        r#"<p>A site to practise on. <a href="/login">Log in</a>.</p>"#,
-    )
+    page(StatusCode::OK, r#"<p>A site to practise on. <a href="/login">Log in</a>.</p>"#)
 }
 
 /// The login form, below an error where there is one.
@@ -80,27 +77,15 @@ pub(super) fn code(visit: &Visit, error: Option<&'static str>) -> Response {
 /// What an account gets that may not go on.
 pub(super) fn stopped(stop: Stop) -> Response {
     match stop {
-        Stop::Banned => message(
-            StatusCode::FORBIDDEN,
-            "banned",
-            "This account has been banned.",
-        ),
+        Stop::Banned => message(StatusCode::FORBIDDEN, "banned", "This account has been banned."),
         Stop::Challenged => page(StatusCode::OK, CHALLENGE),
-        Stop::Locked => message(
-            StatusCode::OK,
-            "locked",
-            "This account is locked after too many failed logins.",
-        ),
+        Stop::Locked => message(StatusCode::OK, "locked", "This account is locked after too many failed logins."),
     }
 }
 
 /// A form whose hidden fields do not fit the cookie.
 pub(super) fn forged() -> Response {
-    message(
-        StatusCode::FORBIDDEN,
-        "forged",
-        "The form has expired. Load it again.",
-    )
+    message(StatusCode::FORBIDDEN, "forged", "The form has expired. Load it again.")
 }
 
 /// The member's own page.
@@ -155,11 +140,7 @@ pub(super) fn post(post: &Post) -> Response {
 pub(super) fn post_links<'a>(links: impl Iterator<Item = (String, &'a str)>) -> Response {
     let mut body = String::from("<ul id=\"posts\">\n");
     for (path, title) in links {
-        body.push_str(&format!(
-            "<li><a href=\"{}\">{}</a></li>\n",
-            Text(&path),
-            Text(title)
-        ));
+        body.push_str(&format!("<li><a href=\"{}\">{}</a></li>\n", Text(&path), Text(title)));
     }
     body.push_str("</ul>");
     page(StatusCode::OK, &body)
@@ -167,18 +148,11 @@ pub(super) fn post_links<'a>(links: impl Iterator<Item = (String, &'a str)>) -> 
 
 /// The page of a site that is being worked on.
 pub(super) fn maintenance(status: StatusCode) -> Response {
-    message(
-        status,
-        "maintenance",
-        "We are down for maintenance and will be back soon.",
-    )
+    message(status, "maintenance", "We are down for maintenance and will be back soon.")
 }
 
 fn whoami(username: &str) -> String {
-    format!(
-        r#"<p>Logged in as <span id="whoami">{}</span></p>"#,
-        Text(username)
-    )
+    format!(r#"<p>Logged in as <span id="whoami">{}</span></p>"#, Text(username))
 }
 
 fn paragraph(mark: &'static str, sentence: &'static str) -> String {
@@ -205,10 +179,7 @@ mod tests {
 
     #[test]
     fn text_cannot_leave_an_element_or_an_attribute() {
-        assert_eq!(
-            Text(r#"<b a="x" c='y'>&amp;"#).to_string(),
-            "&lt;b a=&quot;x&quot; c=&#39;y&#39;&gt;&amp;amp;"
-        );
+        assert_eq!(Text(r#"<b a="x" c='y'>&amp;"#).to_string(), "&lt;b a=&quot;x&quot; c=&#39;y&#39;&gt;&amp;amp;");
         assert_eq!(Text("Đặng Thái 日本").to_string(), "Đặng Thái 日本");
     }
 }

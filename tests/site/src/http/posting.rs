@@ -36,20 +36,14 @@ pub(super) struct PostsQuery {
 }
 
 /// `GET /post/new`
-pub(super) async fn form(
-    Shared(app): Shared<Arc<App>>,
-    visitor: Visitor,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn form(Shared(app): Shared<Arc<App>>, visitor: Visitor, headers: HeaderMap) -> Response {
     match basic_verdict(&app, &headers) {
         // Whoever proves an app password with each request needs no token against forged ones.
         Some(Verdict::Granted { username }) => return page::new_post(&username, ""),
         Some(verdict) => return reply::api_refusal(&verdict),
         None => {}
     }
-    visitor.member_page(&app, |member| {
-        page::new_post(&member.username, &member.csrf)
-    })
+    visitor.member_page(&app, |member| page::new_post(&member.username, &member.csrf))
 }
 
 /// `POST /post`
@@ -82,10 +76,7 @@ pub(super) async fn submit(
 }
 
 /// `GET /u/{username}/post/{number}`
-pub(super) async fn show(
-    Shared(app): Shared<Arc<App>>,
-    Path((username, number)): Path<(String, u64)>,
-) -> Response {
+pub(super) async fn show(Shared(app): Shared<Arc<App>>, Path((username, number)): Path<(String, u64)>) -> Response {
     match app.lock().board.find(&username, number) {
         Some(post) => page::post(post),
         None => page::message(StatusCode::NOT_FOUND, "missing", "There is no such post."),
@@ -100,18 +91,11 @@ pub(super) async fn list(
 ) -> Response {
     let state = app.lock();
     let found = state.board.search(&username, &query.marker);
-    page::post_links(
-        found
-            .into_iter()
-            .map(|post| (path_of(&username, post.number), post.title.as_str())),
-    )
+    page::post_links(found.into_iter().map(|post| (path_of(&username, post.number), post.title.as_str())))
 }
 
 /// `GET /api/posts?username=&q=`
-pub(super) async fn list_json(
-    Shared(app): Shared<Arc<App>>,
-    Query(query): Query<PostsQuery>,
-) -> Response {
+pub(super) async fn list_json(Shared(app): Shared<Arc<App>>, Query(query): Query<PostsQuery>) -> Response {
     let state = app.lock();
     let describe = |post: &Post| {
         let url = path_of(&post.username, post.number);
@@ -128,10 +112,7 @@ fn publish(app: &App, username: &str, draft: Draft, by_app_password: bool) -> Re
         return page::message(StatusCode::UNPROCESSABLE_ENTITY, "error", text);
     }
     let now_unix_s = app.now_unix_s();
-    match app
-        .lock()
-        .publish(username, draft, by_app_password, now_unix_s)
-    {
+    match app.lock().publish(username, draft, by_app_password, now_unix_s) {
         Ok(number) => reply::found(&path_of(username, number)),
         Err(_) => {
             let text = "The site keeps no more posts.";
@@ -143,8 +124,6 @@ fn publish(app: &App, username: &str, draft: Draft, by_app_password: bool) -> Re
 /// The path of a post; any username fits into it.
 fn path_of(username: &str, number: u64) -> String {
     // A plus stands for a space only in forms; a real plus is encoded by then.
-    let segment = byte_serialize(username.as_bytes())
-        .collect::<String>()
-        .replace('+', "%20");
+    let segment = byte_serialize(username.as_bytes()).collect::<String>().replace('+', "%20");
     format!("/u/{segment}/post/{number}")
 }

@@ -15,11 +15,7 @@ use crate::state::Verdict;
 pub(super) fn redirect(status: StatusCode, to: &str) -> Response {
     match HeaderValue::from_str(to) {
         Ok(location) => (status, [(header::LOCATION, location)]).into_response(),
-        Err(_) => page::message(
-            StatusCode::BAD_REQUEST,
-            "error",
-            "That address fits no header.",
-        ),
+        Err(_) => page::message(StatusCode::BAD_REQUEST, "error", "That address fits no header."),
     }
 }
 

@@ -47,67 +47,36 @@ impl FromRequestParts<Arc<App>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
         let now_unix_s = app.now_unix_s();
-        Ok(Self::recognise(
-            &mut app.lock(),
-            cookies::sent(&parts.headers),
-            now_unix_s,
-        ))
+        Ok(Self::recognise(&mut app.lock(), cookies::sent(&parts.headers), now_unix_s))
     }
 }
 
 impl Visitor {
     fn recognise(state: &mut State, sent: Vec<(String, String)>, now_unix_s: u64) -> Self {
-        let State {
-            sessions,
-            mint,
-            behaviour,
-            accounts,
-            visits,
-            ..
-        } = state;
+        let State { sessions, mint, behaviour, accounts, visits, .. } = state;
         let mut presence = None;
-        let session_ids: Vec<String> = sent
-            .iter()
-            .filter(|(name, _)| name == SESSION_COOKIE)
-            .map(|(_, value)| value.clone())
-            .collect();
+        let session_ids: Vec<String> =
+            sent.iter().filter(|(name, _)| name == SESSION_COOKIE).map(|(_, value)| value.clone()).collect();
         for id in &session_ids {
             presence = presence.or_else(|| sessions.use_id(mint, id, behaviour, now_unix_s));
         }
         let Some(presence) = presence else {
             let is_dead = !session_ids.is_empty() && visits.resume(&session_ids).is_none();
-            let owed_cookies = if is_dead && behaviour.deletes_dead_cookies {
-                cookies::deletions(behaviour)
-            } else {
-                Vec::new()
-            };
-            return Self {
-                member: None,
-                session_ids,
-                owed_cookies,
-            };
+            let owed_cookies =
+                if is_dead && behaviour.deletes_dead_cookies { cookies::deletions(behaviour) } else { Vec::new() };
+            return Self { member: None, session_ids, owed_cookies };
         };
-        let owed_cookies = presence
-            .rotated
-            .iter()
-            .map(|new| cookies::of_session(new, behaviour, now_unix_s));
+        let owed_cookies = presence.rotated.iter().map(|new| cookies::of_session(new, behaviour, now_unix_s));
         let has_extra_cookie = match &behaviour.extra_cookie {
-            Some(extra) if extra.required_to_post => sent
-                .iter()
-                .any(|(name, value)| *name == extra.name && same_secret(value, &presence.extra)),
+            Some(extra) if extra.required_to_post => {
+                sent.iter().any(|(name, value)| *name == extra.name && same_secret(value, &presence.extra))
+            }
             _ => true,
         };
-        let stop = accounts
-            .find(&presence.username)
-            .and_then(|account| account.state.page_stop());
+        let stop = accounts.find(&presence.username).and_then(|account| account.state.page_stop());
         Self {
             owed_cookies: owed_cookies.collect(),
-            member: Some(Member {
-                username: presence.username,
-                csrf: presence.csrf,
-                has_extra_cookie,
-                stop,
-            }),
+            member: Some(Member { username: presence.username, csrf: presence.csrf, has_extra_cookie, stop }),
             session_ids,
         }
     }
@@ -116,9 +85,7 @@ impl Visitor {
     pub(super) fn gate(&self) -> Gate<'_> {
         match &self.member {
             None => Gate::Stranger,
-            Some(Member {
-                stop: Some(stop), ..
-            }) => Gate::Stopped(*stop),
+            Some(Member { stop: Some(stop), .. }) => Gate::Stopped(*stop),
             Some(member) => Gate::Open(member),
         }
     }
@@ -129,11 +96,7 @@ impl Visitor {
     }
 
     /// A member's page by what `open` makes of the member, or what stands in its way.
-    pub(super) fn member_page(
-        &self,
-        app: &App,
-        open: impl FnOnce(&Member) -> Response,
-    ) -> Response {
+    pub(super) fn member_page(&self, app: &App, open: impl FnOnce(&Member) -> Response) -> Response {
         match self.gate() {
             Gate::Open(member) => self.answer(open(member)),
             Gate::Stopped(stop) => self.answer(page::stopped(stop)),
@@ -180,13 +143,7 @@ mod tests {
         let ada = Some(("ada".to_owned(), "a:b c".to_owned()));
         assert_eq!(read("Basic YWRhOmE6YiBj"), ada);
         assert_eq!(read("basic YWRhOmE6YiBj"), ada);
-        for other in [
-            "Bearer YWRhOmE6YiBj",
-            "Basic",
-            "Basic !!!",
-            "Basic YWRh",
-            "Basic gICA",
-        ] {
+        for other in ["Bearer YWRhOmE6YiBj", "Basic", "Basic !!!", "Basic YWRh", "Basic gICA"] {
             assert_eq!(read(other), None, "{other}");
         }
     }

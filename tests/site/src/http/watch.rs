@@ -20,11 +20,7 @@ use crate::limits::{MAX_LOGGED_CHARS, MAX_LOGGED_COOKIES};
 use crate::state::App;
 
 /// Logs the request, then has it wait and meet maintenance as the behaviour says.
-pub(super) async fn observe(
-    Shared(app): Shared<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn observe(Shared(app): Shared<Arc<App>>, request: Request, next: Next) -> Response {
     let (delay_ms, maintenance) = {
         let mut state = app.lock();
         state.requests.append(record_of(&request));
@@ -40,10 +36,9 @@ pub(super) async fn observe(
     match maintenance {
         Maintenance::Off => next.run(request).await,
         Maintenance::Page => page::maintenance(StatusCode::OK),
-        Maintenance::Unavailable { retry_after_s } => retry_after(
-            page::maintenance(StatusCode::SERVICE_UNAVAILABLE),
-            retry_after_s,
-        ),
+        Maintenance::Unavailable { retry_after_s } => {
+            retry_after(page::maintenance(StatusCode::SERVICE_UNAVAILABLE), retry_after_s)
+        }
     }
 }
 
@@ -90,25 +85,17 @@ fn close(wire: &Wire) -> Response {
 }
 
 fn broken() -> Response {
-    page::message(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "broken",
-        "Something went wrong.",
-    )
+    page::message(StatusCode::INTERNAL_SERVER_ERROR, "broken", "Something went wrong.")
 }
 
 fn retry_after(mut response: Response, seconds: u32) -> Response {
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
 fn record_of(request: &Request) -> RequestRecord {
     let headers = request.headers();
-    let names = cookies::sent(headers)
-        .into_iter()
-        .map(|(name, _)| cut(&name));
+    let names = cookies::sent(headers).into_iter().map(|(name, _)| cut(&name));
     RequestRecord {
         // Given by the log.
         sequence: 0,
@@ -121,10 +108,7 @@ fn record_of(request: &Request) -> RequestRecord {
 }
 
 fn host_of(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default()
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
 fn cut(text: &str) -> String {

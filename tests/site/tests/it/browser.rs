@@ -35,18 +35,9 @@ pub(crate) struct Page {
 /// A site with a clock that stands at [`NOW`], and with `ada`, whose password is `right`.
 pub(crate) async fn site_with(behaviour: Behaviour) -> (SiteHandle, ManualClock) {
     let clock = ManualClock::at(NOW);
-    let config = SiteConfig {
-        clock: Arc::new(clock.clone()),
-        behaviour,
-        ..SiteConfig::default()
-    };
+    let config = SiteConfig { clock: Arc::new(clock.clone()), behaviour, ..SiteConfig::default() };
     let site = Site::start(config).await.unwrap();
-    site.add_account(
-        NewAccount::new("ada", "right")
-            .email("ada@example.org")
-            .app_password("app word"),
-    )
-    .unwrap();
+    site.add_account(NewAccount::new("ada", "right").email("ada@example.org").app_password("app word")).unwrap();
     (site, clock)
 }
 
@@ -58,21 +49,13 @@ pub(crate) async fn site() -> SiteHandle {
 pub(crate) fn client() -> Client {
     // The second test of this process finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap()
+    Client::builder().redirect(Policy::none()).no_proxy().build().unwrap()
 }
 
 impl Browser {
     pub(crate) fn new(site: &SiteHandle) -> Self {
         let origin = Url::parse(&site.origin()).unwrap();
-        Self {
-            client: client(),
-            origin,
-            jar: CookieStore::default(),
-        }
+        Self { client: client(), origin, jar: CookieStore::default() }
     }
 
     /// A browser that has logged in.
@@ -87,10 +70,7 @@ impl Browser {
     pub(crate) fn with_cookies(site: &SiteHandle, cookies: &str) -> Self {
         let mut browser = Self::new(site);
         for pair in cookies.split("; ") {
-            browser
-                .jar
-                .parse(&format!("{pair}; Path=/"), &browser.origin)
-                .unwrap();
+            browser.jar.parse(&format!("{pair}; Path=/"), &browser.origin).unwrap();
         }
         browser
     }
@@ -107,11 +87,8 @@ impl Browser {
     /// What the jar sends to a path.
     pub(crate) fn cookies_for(&self, path: &str) -> String {
         let url = self.origin.join(path).unwrap();
-        let pairs: Vec<String> = self
-            .jar
-            .get_request_values(&url)
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let pairs: Vec<String> =
+            self.jar.get_request_values(&url).map(|(name, value)| format!("{name}={value}")).collect();
         pairs.join("; ")
     }
 
@@ -127,11 +104,7 @@ impl Browser {
             // A deletion of what the jar does not hold is an error to it and none to a browser.
             let _ = self.jar.parse(line.to_str().unwrap(), &url);
         }
-        Ok(Page {
-            status,
-            headers,
-            body: response.text().await?,
-        })
+        Ok(Page { status, headers, body: response.text().await? })
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Page {
@@ -146,19 +119,13 @@ impl Browser {
 
     /// Loads the login form and sends it.
     pub(crate) async fn log_in(&mut self, username: &str, password: &str) -> Page {
-        let form = self
-            .get("/login")
-            .await
-            .fill("login", &[("username", username), ("password", password)]);
+        let form = self.get("/login").await.fill("login", &[("username", username), ("password", password)]);
         self.post("/login", &form).await
     }
 
     /// Loads the post form and sends it.
     pub(crate) async fn publish(&mut self, title: &str, body: &str) -> Page {
-        let form = self
-            .get("/post/new")
-            .await
-            .fill("post", &[("title", title), ("body", body)]);
+        let form = self.get("/post/new").await.fill("post", &[("title", title), ("body", body)]);
         self.post("/post", &form).await
     }
 
@@ -176,9 +143,7 @@ impl Page {
     pub(crate) fn text_of(&self, selector: &str) -> Option<String> {
         let page = Html::parse_document(&self.body);
         let selector = Selector::parse(selector).unwrap();
-        page.select(&selector)
-            .next()
-            .map(|element| element.text().collect())
+        page.select(&selector).next().map(|element| element.text().collect())
     }
 
     pub(crate) fn location(&self) -> &str {
@@ -190,26 +155,17 @@ impl Page {
     }
 
     pub(crate) fn set_cookies(&self) -> Vec<&str> {
-        self.headers
-            .get_all("set-cookie")
-            .iter()
-            .map(|line| line.to_str().unwrap())
-            .collect()
+        self.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect()
     }
 
     /// The hidden fields of a form, with these added.
     pub(crate) fn fill(&self, form_id: &str, fields: &[(&str, &str)]) -> Vec<(String, String)> {
         let page = Html::parse_document(&self.body);
         let hidden = Selector::parse(&format!("form#{form_id} input[type=hidden]")).unwrap();
-        let hidden = page.select(&hidden).map(|input| {
-            (
-                input.attr("name").unwrap().to_owned(),
-                input.attr("value").unwrap().to_owned(),
-            )
-        });
-        let added = fields
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let hidden = page
+            .select(&hidden)
+            .map(|input| (input.attr("name").unwrap().to_owned(), input.attr("value").unwrap().to_owned()));
+        let added = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         hidden.chain(added).collect()
     }
 }
@@ -217,9 +173,5 @@ impl Page {
 /// The code of [`TOTP`] at a time.
 pub(crate) fn code_at(unix_s: u64) -> String {
     let key = data_encoding::BASE32_NOPAD.decode(TOTP.as_bytes()).unwrap();
-    totp_rs::Builder::new()
-        .with_secret(key)
-        .build_noncompliant()
-        .generate(unix_s)
-        .to_string()
+    totp_rs::Builder::new().with_secret(key).build_noncompliant().generate(unix_s).to_string()
 }

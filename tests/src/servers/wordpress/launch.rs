@@ -21,10 +21,7 @@ pub(super) async fn require_extensions(sandbox: &Sandbox) -> Result<(), FixtureE
     command.arg("-m");
     let listed = sandbox.run("php", command, b"", START_LIMIT).await?;
     let listed = String::from_utf8_lossy(&listed);
-    match EXTENSIONS
-        .into_iter()
-        .find(|(name, _)| !listed.lines().any(|line| line == *name))
-    {
+    match EXTENSIONS.into_iter().find(|(name, _)| !listed.lines().any(|line| line == *name)) {
         Some((program, package)) => Err(FixtureError::Missing { program, package }),
         None => Ok(()),
     }
@@ -34,29 +31,15 @@ pub(super) async fn require_extensions(sandbox: &Sandbox) -> Result<(), FixtureE
 pub(super) async fn start_database(sandbox: &Sandbox) -> Result<Server, FixtureError> {
     let data = format!("--datadir={}", sandbox.make_folder("db")?.display());
     let mut install = sandbox.command("mariadb-install-db", "mariadb-server-core")?;
-    install.args([
-        "--no-defaults",
-        &data,
-        "--auth-root-authentication-method=normal",
-        "--skip-test-db",
-    ]);
+    install.args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]);
     install.args(DATABASE_OPTIONS);
-    sandbox
-        .run("mariadb-install-db", install, b"", START_LIMIT)
-        .await?;
+    sandbox.run("mariadb-install-db", install, b"", START_LIMIT).await?;
 
-    let init = sandbox.write(
-        "init.sql",
-        "CREATE DATABASE wordpress CHARACTER SET utf8mb4;\n",
-    )?;
+    let init = sandbox.write("init.sql", "CREATE DATABASE wordpress CHARACTER SET utf8mb4;\n")?;
     let socket = sandbox.path().join("db.sock");
     let mut command = sandbox.command("mariadbd", "mariadb-server-core")?;
-    command
-        .args(["--no-defaults", &data, "--skip-networking"])
-        .args(DATABASE_OPTIONS);
-    command
-        .arg(format!("--socket={}", socket.display()))
-        .arg(format!("--init-file={}", init.display()));
+    command.args(["--no-defaults", &data, "--skip-networking"]).args(DATABASE_OPTIONS);
+    command.arg(format!("--socket={}", socket.display())).arg(format!("--init-file={}", init.display()));
     let mut server = sandbox.serve("mariadbd", command)?;
     let answers = |log: &str| {
         let initialised = log.contains("ready for connections");
@@ -67,15 +50,9 @@ pub(super) async fn start_database(sandbox: &Sandbox) -> Result<Server, FixtureE
 }
 
 /// PHP's own web server. It takes port 0 and writes the port that it got to its log.
-pub(super) async fn start_web(
-    sandbox: &Sandbox,
-    www: &Path,
-) -> Result<(Server, Url), FixtureError> {
+pub(super) async fn start_web(sandbox: &Sandbox, www: &Path) -> Result<(Server, Url), FixtureError> {
     let mut command = php(sandbox)?;
-    command
-        .env("PHP_CLI_SERVER_WORKERS", WORKERS)
-        .args(["-d", "display_errors=0", "-S", "127.0.0.1:0", "-t"])
-        .arg(www);
+    command.env("PHP_CLI_SERVER_WORKERS", WORKERS).args(["-d", "display_errors=0", "-S", "127.0.0.1:0", "-t"]).arg(www);
     let mut server = sandbox.serve("php", command)?;
     let address = |log: &str| {
         let (_, after) = log.split_once("Development Server (")?;
@@ -87,34 +64,21 @@ pub(super) async fn start_web(
 
 fn php(sandbox: &Sandbox) -> Result<Command, FixtureError> {
     let mut command = sandbox.command("php", "php-cli")?;
-    command.arg("-d").arg(format!(
-        "sys_temp_dir={}",
-        sandbox.path().join("tmp").display()
-    ));
+    command.arg("-d").arg(format!("sys_temp_dir={}", sandbox.path().join("tmp").display()));
     Ok(command)
 }
 
 /// Runs one verb of `tool.php` inside WordPress.
-pub(super) async fn tool<T: DeserializeOwned>(
-    sandbox: &Sandbox,
-    url: &Url,
-    request: Value,
-) -> Result<T, FixtureError> {
+pub(super) async fn tool<T: DeserializeOwned>(sandbox: &Sandbox, url: &Url, request: Value) -> Result<T, FixtureError> {
     let mut command = php(sandbox)?;
     command.args(["-d", "display_errors=stderr", "tool.php", url.authority()]);
-    let answer = sandbox
-        .run("php", command, request.to_string().as_bytes(), START_LIMIT)
-        .await?;
+    let answer = sandbox.run("php", command, request.to_string().as_bytes(), START_LIMIT).await?;
     understand(&answer)
 }
 
 /// Extensions by the names that `php -m` prints, each with its package: the database, pictures, XML-RPC, Unicode.
-const EXTENSIONS: [(&str, &str); 4] = [
-    ("mysqli", "php-mysql"),
-    ("gd", "php-gd"),
-    ("xml", "php-xml"),
-    ("mbstring", "php-mbstring"),
-];
+const EXTENSIONS: [(&str, &str); 4] =
+    [("mysqli", "php-mysql"), ("gd", "php-gd"), ("xml", "php-xml"), ("mbstring", "php-mbstring")];
 
 /// How many requests are served at once: a browser's worth, so that logins can race.
 const WORKERS: &str = "4";

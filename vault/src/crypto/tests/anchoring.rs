@@ -24,6 +24,7 @@ fn header(counter: u64, heads: usize) -> Header {
         data_epoch: 1,
         audit: vec![head; heads],
         created_ms: 1_700_000_000_000,
+        log_sum: [5; 32],
     }
 }
 

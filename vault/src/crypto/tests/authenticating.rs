@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{VAULT, keyring};
 use crate::{
-    crypto::{Keyring, Kind, OpenError, Place, RootKey, SlotKind, SlotRecord, Sum},
+    crypto::{Keyring, Kind, OpenError, Place, RootKey, SlotKind, SlotRecord},
     model::VaultId,
 };
 
@@ -91,15 +91,6 @@ fn a_blind_index_is_no_hash_that_a_dictionary_could_repeat() {
 }
 
 #[test]
-fn bucket_masks_depend_on_bucket_and_nonce_and_cancel_out() {
-    let keyring = keyring();
-    let mask = |bucket, nonce| keyring.bucket_mask(1, bucket, &[nonce; 16]).unwrap();
-    all_differ(vec![*mask(0, 0).as_bytes(), *mask(1, 0).as_bytes(), *mask(0, 1).as_bytes()]);
-    let sum = Sum::from_bytes([200; 32]);
-    assert_eq!(sum.add(mask(9, 9)).sub(mask(9, 9)), sum);
-}
-
-#[test]
 fn the_digest_root_depends_on_every_group_and_their_order() {
     let keyring = keyring();
     let root = |groups: &[u8]| keyring.digest_root(1, groups).unwrap();
@@ -115,7 +106,6 @@ fn an_epoch_without_a_key_authenticates_nothing() {
     let here = places()[0];
     assert_eq!(keyring.row_mac(9, here, &[0; 32]), Err(OpenError::UnknownEpoch { epoch: 9 }));
     assert_eq!(keyring.element(9, here, &[0; 32]), Err(OpenError::UnknownEpoch { epoch: 9 }));
-    assert_eq!(keyring.bucket_mask(9, 0, &[0; 16]), Err(OpenError::UnknownEpoch { epoch: 9 }));
     assert_eq!(keyring.digest_root(9, &[]), Err(OpenError::UnknownEpoch { epoch: 9 }));
     assert_eq!(keyring.audit_link(9, &[0; 32], 0, 0, 0, &[0; 32]), Err(OpenError::UnknownEpoch { epoch: 9 }));
     assert_eq!(keyring.blind_index(9, "", &[]), Err(missing));

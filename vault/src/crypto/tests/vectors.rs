@@ -30,8 +30,8 @@ impl Hex {
     }
 }
 
+/// All but the canonical rows and audit entries, which the tests of the store read.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Vectors {
     vault: Hex,
     incarnation: u32,
@@ -41,7 +41,8 @@ struct Vectors {
     data_keys: Vec<DataKey>,
     records: Vec<Record>,
     row: Row,
-    bucket_mask: BucketMask,
+    group: Group,
+    log_element: LogElement,
     digest_root: DigestRoot,
     audit_link: AuditLink,
     blind_index: BlindIndex,
@@ -87,10 +88,21 @@ struct Row {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BucketMask {
-    bucket: u32,
-    nonce: Hex,
-    mask: Hex,
+struct Group {
+    number: u8,
+    counter: u64,
+    salt: Hex,
+    sums: Hex,
+    sealed: Hex,
+    hash: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogElement {
+    counter: u64,
+    hash: Hex,
+    element: Hex,
 }
 
 #[derive(Deserialize)]
@@ -200,19 +212,35 @@ fn records_are_sealed_byte_for_byte_and_open() {
 
 #[test]
 fn macs_elements_links_and_indexes_are_those_of_the_vectors() {
-    let (Vectors { row, bucket_mask, digest_root, audit_link, blind_index, .. }, keyring) = vectors();
+    let (Vectors { vault, row, log_element, digest_root, audit_link, blind_index, .. }, keyring) = vectors();
     let here = place(row.kind, &row.id, row.rev);
     let epoch = keyring.epoch();
     assert_eq!(keyring.row_mac(epoch, here, &row.hash.array()).unwrap(), row.mac.array());
     assert_eq!(keyring.element(epoch, here, &row.hash.array()).unwrap().as_bytes(), &row.element.array());
-    let mask = keyring.bucket_mask(epoch, bucket_mask.bucket, &bucket_mask.nonce.array()).unwrap();
-    assert_eq!(mask.as_bytes(), &bucket_mask.mask.array());
+    let past = place(Kind::Header as u8, &vault, log_element.counter);
+    let logged = keyring.element(epoch, past, &log_element.hash.array()).unwrap();
+    assert_eq!(logged.as_bytes(), &log_element.element.array());
     assert_eq!(keyring.digest_root(epoch, &digest_root.groups.0).unwrap(), digest_root.root.array());
     let AuditLink { previous, writer, first, last, entries_hash, link } = audit_link;
     let linked = keyring.audit_link(epoch, &previous.array(), writer, first, last, &entries_hash.array()).unwrap();
     assert_eq!(linked, link.array());
     let parts: Vec<&[u8]> = blind_index.parts.iter().map(|part| part.0.as_slice()).collect();
     assert_eq!(keyring.blind_index(epoch, &blind_index.label, &parts).unwrap(), blind_index.index.array());
+}
+
+#[test]
+fn a_group_of_the_digest_is_sealed_byte_for_byte_and_opens() {
+    let (Vectors { group, incarnation, .. }, keyring) = vectors();
+    let mut id = [0; 16];
+    id[15] = group.number;
+    let here = Place { kind: Kind::Digest, id, rev: group.counter };
+    let head = Head { epoch: keyring.epoch(), incarnation };
+    let sealer = &keyring.epoch_keys(keyring.epoch()).unwrap().sealer;
+    let sealed = sealer.seal_with_salt(head, here, &group.sums.0, &group.salt.array()).unwrap();
+    assert_eq!(sealed.as_bytes(), group.sealed.0);
+    assert_eq!(Header::hash(sealed.as_bytes()), group.hash.array());
+    assert_eq!(keyring.open(here, sealed.as_bytes()).unwrap().as_slice(), group.sums.0);
+    assert!(keyring.open(Place { rev: group.counter - 1, ..here }, sealed.as_bytes()).is_err());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The store on one SQLite file: a writer thread with group commit, readers beside it, several processes in turn.
 //!
-//! Path to disk: verb → [`writer::Writer::submit`] → savepoint in a group → digest, audit link, header → one sync.
+//! Path to disk: verb → `Writer::submit` → savepoint in a group → digest, audit link, header → one sync.
 //! Knows rows, never what is sealed in them.
 
 mod checkpoint;
+mod known;
+mod presence;
 mod profile;
 mod reader;
 mod schema;
@@ -32,7 +34,7 @@ use super::{
 };
 use crate::{
     crypto::Header,
-    model::{AccountId, Clock, VaultId},
+    model::{AccountId, Clock, HolderId, VaultId},
 };
 
 /// A vault file that was checked and opened, before any key is there.
@@ -49,6 +51,7 @@ pub struct SqliteStore {
     writer: Arc<writer::Writer>,
     readers: Arc<reader::Readers>,
     checkpoints: Arc<checkpoint::Checkpoints>,
+    presence: Arc<presence::Presence>,
 }
 
 impl SqliteFile {
@@ -84,7 +87,8 @@ impl SqliteFile {
         if fs::symlink_metadata(path).is_ok() {
             return Err(FileError::Exists.into());
         }
-        profile::check_private(&profile::parent(path), "vault folder", true)?;
+        check_private(&profile::parent(path), "vault folder", true)?;
+        profile::check_local(&profile::parent(path))?;
         let making = profile::with_suffix(path, ".new");
         if let Err(error) = fs::remove_file(&making)
             && error.kind() != io::ErrorKind::NotFound
@@ -141,26 +145,29 @@ impl SqliteFile {
         &self.keys
     }
 
-    /// Authenticates header and digest with the keys, checks that the anchored commit is among those that the header
-    /// vouches for, and starts the store.
+    /// Whether a commit is the newest one, or among the past ones that the header vouches for.
     ///
     /// # Errors
-    /// [`Tampering::Rollback`] when the anchored commit is unknown to the file; the other kinds of [`Tampering`] when
-    /// what the header vouches for is not what lies beside it.
-    pub fn start(
-        self,
-        binder: Arc<dyn Binder>,
-        clock: Arc<dyn Clock>,
-        anchored: Option<Head>,
-    ) -> Result<SqliteStore, StoreError> {
-        let db = |e| database("reading the header", &e);
-        self.conn.execute_batch("BEGIN").map_err(db)?;
-        let checked = self.check_head(binder.as_ref(), anchored);
-        self.conn.execute_batch("COMMIT").map_err(db)?;
-        let known = checked?;
-        let verified = Arc::new(tx::Verified::new());
-        let readers =
-            Arc::new(reader::Readers::new(self.path.clone(), Arc::clone(&binder), Arc::clone(&verified)));
+    /// The kinds of [`Tampering`] when what the header vouches for is not what lies beside it.
+    pub fn knows(&self, binder: &dyn Binder, head: Head) -> Result<bool, StoreError> {
+        self.snapshot(|conn| known::Known::load(conn, binder)?.knows(conn, binder, head))
+    }
+
+    /// Authenticates header, header log, slot list and the top of the digest with the keys, and starts the store.
+    ///
+    /// Whether the file is as new as its anchor is for [`SqliteFile::knows`] to say.
+    ///
+    /// # Errors
+    /// The kinds of [`Tampering`] when what the header vouches for is not what lies beside it.
+    pub fn start(self, binder: Arc<dyn Binder>, clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
+        let known = self.snapshot(|conn| {
+            let known = known::Known::load(conn, binder.as_ref())?;
+            known.check_log(conn, binder.as_ref())?;
+            known.check_keys(&self.keys)?;
+            Ok(known)
+        })?;
+        let verified = Arc::new(known::Verified::new());
+        let readers = Arc::new(reader::Readers::new(self.path.clone(), Arc::clone(&binder), Arc::clone(&verified)));
         let desk = writer::Desk {
             turns: Arc::new(turn::Turns::open(&self.path)?),
             floor: known.head,
@@ -170,22 +177,18 @@ impl SqliteFile {
             binder,
             verified,
         };
+        let presence = Arc::new(presence::Presence::announce(&self.path)?);
         let writer = Arc::new(writer::Writer::start(desk)?);
         let checkpoints = Arc::new(checkpoint::Checkpoints::start(self.path, writer.watch())?);
-        Ok(SqliteStore { clock, writer, readers, checkpoints })
+        Ok(SqliteStore { clock, writer, readers, checkpoints, presence })
     }
 
-    fn check_head(&self, binder: &dyn Binder, anchored: Option<Head>) -> Result<tx::Known, StoreError> {
-        let known = tx::Known::load(&self.conn, binder)?;
-        let slots = (known.header.slots_generation, known.header.slots_mac);
-        if slots != (self.keys.generation, self.keys.slots_mac) || known.header.schema_version != SCHEMA_VERSION {
-            return Err(StoreError::tampered(Tampering::Header, None));
-        }
-        let anchored = anchored.unwrap_or(known.head);
-        if !known.knows(&self.conn, binder, anchored)? {
-            return Err(StoreError::tampered(Tampering::Rollback, None));
-        }
-        Ok(known)
+    fn snapshot<T>(&self, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let db = |e| database("reading the header", &e);
+        self.conn.execute_batch("BEGIN").map_err(db)?;
+        let seen = look(&self.conn);
+        self.conn.execute_batch("COMMIT").map_err(db)?;
+        seen
     }
 }
 
@@ -216,8 +219,8 @@ impl Store for SqliteStore {
     }
 
     async fn take_lease(&self, ask: LeaseAsk, audit: Vec<NewAudit>) -> Result<Taken, StoreError> {
-        let clock = Arc::clone(&self.clock);
-        self.writer.submit(move |tx| verbs::take_lease(tx, &ask, &audit, clock.boot())).await
+        let (clock, presence) = (Arc::clone(&self.clock), Arc::clone(&self.presence));
+        self.writer.submit(move |tx| verbs::take_lease(tx, &ask, &audit, clock.boot(), &presence)).await
     }
 
     async fn renew_lease(&self, hold: Hold, ttl: Duration) -> Result<Renewed, StoreError> {
@@ -287,6 +290,10 @@ impl Store for SqliteStore {
         self.blocking(reader::Readers::key_material).await
     }
 
+    fn holder(&self) -> HolderId {
+        self.presence.id()
+    }
+
     fn head(&self) -> Head {
         self.writer.head()
     }
@@ -301,11 +308,13 @@ impl Store for SqliteStore {
 
     async fn close(&self) -> Result<Head, StoreError> {
         let (writer, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
-        let checkpoints = Arc::clone(&self.checkpoints);
+        let (checkpoints, presence) = (Arc::clone(&self.checkpoints), Arc::clone(&self.presence));
         tokio::task::spawn_blocking(move || {
-            checkpoints.stop();
-            writer.close();
             readers.close();
+            checkpoints.stop();
+            // Last, since it can write: SQLite moves the whole log into the file and removes it with the last connection.
+            writer.close();
+            presence.leave();
             writer.head()
         })
         .await
@@ -328,13 +337,15 @@ fn fill(
     conn.execute("INSERT INTO meta VALUES (1, ?1, ?2)", params![vault.as_bytes().as_slice(), created_ms])
         .map_err(db)?;
     verbs::write_keys(&conn, keys).map_err(db)?;
-    let (verified, mut known) = (tx::Verified::new(), tx::blank(header));
+    let (verified, mut known) = (known::Verified::new(), known::Known::blank(header));
     tx::Tx::new(&conn, binder, &verified, &mut known).seal(0)?;
     conn.execute_batch("COMMIT").map_err(db)?;
-    let mode: String =
-        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(db)?;
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(db)?;
     if mode != "wal" {
-        return Err(StoreError::Database { during: "switching to write-ahead logging (is this a local disk?)", code: 0 });
+        return Err(StoreError::Database {
+            during: "switching to write-ahead logging (is this a local disk?)",
+            code: 0,
+        });
     }
     conn.close().map_err(|(_, e)| db(e))
 }
@@ -345,6 +356,8 @@ fn database(during: &'static str, error: &rusqlite::Error) -> StoreError {
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull => StoreError::Full,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => FileError::Damaged.into(),
+            // No value that this format writes comes near the limit of a connection.
+            ErrorCode::TooBig => StoreError::tampered(Tampering::Substitution, None),
             _ => StoreError::Database { during, code: failure.extended_code },
         },
         // A value that is not of the shape that this format writes: somebody else put it there.

@@ -5,6 +5,7 @@
 use std::{
     fs,
     io::{ErrorKind, Read},
+    os::fd::AsFd,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -33,10 +34,44 @@ pub(super) fn check_path(path: &Path) -> Result<(), StoreError> {
             check_private(&side, "file beside the vault", false)?;
         }
     }
+    if fs::symlink_metadata(with_suffix(path, "-journal")).is_ok() {
+        // SQLite would play it back into the file.
+        let why = "a rollback journal lies there, which latchkey never writes";
+        let mend = "find out where it comes from, and take it away";
+        return Err(FileError::Unsafe { what: "file beside the vault", why, mend }.into());
+    }
     if meta.len() == 0 {
         return Err(FileError::Empty.into());
     }
+    check_local(&folder)?;
     check_magic(path)
+}
+
+/// Refuses file systems of other machines: the log's shared memory and the locks work within one kernel only.
+pub(super) fn check_local(folder: &Path) -> Result<(), StoreError> {
+    let io = |source| StoreError::Io { during: "looking at the vault's file system", source };
+    let folder = fs::File::open(folder).map_err(io)?;
+    let found = rustix::fs::fstatfs(folder.as_fd()).map_err(|errno| io(errno.into()))?;
+    if is_remote(found.f_type as u32) {
+        let (why, mend) = ("it lies on a network file system", "put the vault on a local disk");
+        return Err(FileError::Unsafe { what: "vault folder", why, mend }.into());
+    }
+    Ok(())
+}
+
+/// Whether this is the magic number of a network file system (linux/magic.h, statfs(2); all have 32 bits). FUSE is not
+/// among them: what lies behind it cannot be told, and containers have it for local folders.
+fn is_remote(magic: u32) -> bool {
+    const NFS: u32 = 0x6969;
+    const SMB: u32 = 0x517b;
+    const CIFS: u32 = 0xff53_4d42;
+    const SMB2: u32 = 0xfe53_4d42;
+    const PLAN_9: u32 = 0x0102_1997;
+    const AFS: u32 = 0x5346_414f;
+    const CEPH: u32 = 0x00c3_6400;
+    const CODA: u32 = 0x7375_7245;
+    const LUSTRE: u32 = 0x0bd0_0bd0;
+    matches!(magic, NFS | SMB | CIFS | SMB2 | PLAN_9 | AFS | CEPH | CODA | LUSTRE)
 }
 
 /// Refuses a symlink, another owner, and a mode that lets others in.
@@ -49,8 +84,8 @@ pub(crate) fn check_private(path: &Path, what: &'static str, is_dir: bool) -> Re
     if meta.is_symlink() {
         return refuse("it is a symbolic link", "give the path of the file itself");
     }
-    if meta.is_dir() != is_dir {
-        return refuse("it is not what it should be (file and folder are mixed up)", "check the path");
+    if !(if is_dir { meta.is_dir() } else { meta.is_file() }) {
+        return refuse("it is not a plain file or folder, as it should be", "check the path");
     }
     if meta.uid() != rustix::process::geteuid().as_raw() {
         return refuse("it belongs to another user", "chown it to the user that runs latchkey");
@@ -134,42 +169,42 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-// Read before SQLite has the file open: closing a descriptor later would drop its POSIX locks.
+// Read before SQLite has the file open: closing a descriptor later would drop its POSIX locks. Whether the file is as
+// long as it says is SQLite's to judge, since the log may hold the pages that it lacks.
 fn check_magic(path: &Path) -> Result<(), StoreError> {
     let io = |source| StoreError::Io { during: "reading the vault file", source };
-    let mut file = fs::File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
-    let mut head = [0; 100];
-    match file.read_exact(&mut head) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            let start = usize::try_from(length).unwrap_or(head.len()).min(16);
-            let ours = head[..start] == MAGIC[..start];
-            return Err(if ours { FileError::Damaged } else { FileError::Foreign }.into());
-        }
-        Err(source) => return Err(io(source)),
-    }
-    if head[..16] != *MAGIC {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    fs::File::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head)).map_err(io)?;
+    let start = head.len().min(MAGIC.len());
+    // SQLite file format, section 1.3: the application id is at 68.
+    let foreign = head.get(68..72).is_some_and(|id| *id != schema::APPLICATION_ID.to_be_bytes()[4..]);
+    if foreign || head[..start] != MAGIC[..start] {
         return Err(FileError::Foreign.into());
     }
-    // SQLite file format, section 1.3: page size at 16, size of the database in pages at 28, application id at 68.
-    let page = match u16::from_be_bytes([head[16], head[17]]) {
-        1 => 65536,
-        n => u64::from(n),
-    };
-    let pages = u64::from(u32::from_be_bytes([head[28], head[29], head[30], head[31]]));
-    if i64::from(u32::from_be_bytes([head[68], head[69], head[70], head[71]])) != schema::APPLICATION_ID {
-        return Err(FileError::Foreign.into());
-    }
-    if length < page.saturating_mul(pages) {
-        return Err(FileError::Damaged.into());
-    }
-    Ok(())
+    if head.len() < HEAD_BYTES { Err(FileError::Damaged.into()) } else { Ok(()) }
 }
 
 /// What SQLite and the turn-taking put beside the file.
 const SIDECARS: [&str; 4] = ["-wal", "-shm", ".queue", ".hold"];
+/// Length of SQLite's header.
+const HEAD_BYTES: usize = 100;
 /// First bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Writers take turns by file locks; this bounds only the wait for another process' checkpoint or recovery.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::is_remote;
+
+    #[test]
+    fn network_file_systems_are_told_from_local_ones() {
+        let (ext4, tmpfs, btrfs, xfs, overlay) = (0xef53, 0x0102_1994, 0x9123_683e, 0x5846_5342, 0x794c_7630);
+        for local in [ext4, tmpfs, btrfs, xfs, overlay] {
+            assert!(!is_remote(local), "{local:x}");
+        }
+        for remote in [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997] {
+            assert!(is_remote(remote), "{remote:x}");
+        }
+    }
+}

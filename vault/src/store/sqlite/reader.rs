@@ -7,20 +7,22 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
-    database, profile,
-    tables::{Table, int, uint},
-    tx::{Known, Verified, WRITER, authentic, bucket_sum, entry_hash, hash_of_hashes},
+    database,
+    known::{Known, Verified, bucket_sum},
+    profile,
+    tables::{Table, int, one, uint},
     verbs,
 };
 use crate::{
-    crypto::{AuditHead, Header, Sealed},
+    crypto::{Header, Sealed},
     model::AccountId,
     store::{
-        AccountRow, AuditRow, BUCKETS, Binder, FindAccounts, FindItems, FindOutbox, Finding, ItemRow, KeyMaterial,
-        LeaseRow, OutboxRow, Progress, RowName, SessionRow, StoreError, Tampering, Token, bucket_of, same_mac,
+        AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding, ItemRow,
+        KeyMaterial, LeaseRow, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, Token, bucket_of,
+        entry_hash, same_mac,
     },
 };
 
@@ -39,6 +41,12 @@ struct Pool {
     closed: bool,
 }
 
+/// A connection on loan, or the right to open one; it comes back when this is dropped, after a panic too.
+struct Lent<'a> {
+    readers: &'a Readers,
+    conn: Option<Connection>,
+}
+
 impl Readers {
     pub(super) fn new(path: PathBuf, binder: Arc<dyn Binder>, verified: Arc<Verified>) -> Self {
         let idle = Mutex::new(Pool { idle: Vec::new(), lent: 0, closed: false });
@@ -50,14 +58,22 @@ impl Readers {
         let mut pool = self.pool();
         pool.closed = true;
         pool.idle.clear();
+        self.returned.notify_all();
     }
 
     pub(super) fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError> {
         let key = id.as_bytes();
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(key))?;
-            let Some(account) = self.load::<AccountRow>(conn, key)? else { return Ok(None) };
-            Ok(Some((account, self.load::<SessionRow>(conn, key)?)))
+            // One snapshot: the session belongs to the account's revision beside it.
+            let (db, binder) = (|e| database("reading an account", &e), self.binder.as_ref());
+            conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(db)?;
+            let rows = (|| {
+                let Some(account) = AccountRow::load(conn, binder, key)? else { return Ok(None) };
+                Ok(Some((account, SessionRow::load(conn, binder, key)?)))
+            })();
+            conn.prepare_cached("COMMIT").and_then(|mut end| end.execute([])).map_err(db)?;
+            rows
         })
     }
 
@@ -71,57 +87,75 @@ impl Readers {
         self.read(|conn| {
             let (column, index) = match find {
                 FindAccounts::All => {
-                    return self.select(conn, "WHERE {key} > ?1 ORDER BY {key} LIMIT ?2", params![after, limit]);
+                    let rest = "WHERE {key} > ?1 ORDER BY {key} LIMIT ?2";
+                    return self.select(conn, rest, params![after, limit], |_: &AccountRow| true);
                 }
                 FindAccounts::Site(index) => ("ix_site", index),
                 FindAccounts::Login(index) => ("ix_login", index),
                 FindAccounts::Manager(index) => ("ix_manager", index),
             };
             let rest = format!("WHERE {column} = ?1 AND {{key}} > ?2 ORDER BY {{key}} LIMIT ?3");
-            self.select(conn, &rest, params![index.as_slice(), after, limit])
+            self.select(conn, &rest, params![index.as_slice(), after, limit], |row: &AccountRow| match find {
+                FindAccounts::All => true,
+                FindAccounts::Site(index) => row.ix_site == index,
+                FindAccounts::Login(index) => row.ix_login == Some(index),
+                FindAccounts::Manager(index) => row.ix_manager == Some(index),
+            })
         })
     }
 
     pub(super) fn lease(&self, resource: [u8; 16]) -> Result<Option<LeaseRow>, StoreError> {
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(&resource))?;
-            self.load(conn, &resource)
+            LeaseRow::load(conn, self.binder.as_ref(), &resource)
         })
     }
 
     pub(super) fn items(&self, find: FindItems, limit: u32) -> Result<Vec<ItemRow>, StoreError> {
         self.read(|conn| match find {
             FindItems::Id(tag, id) => {
-                self.select(conn, "WHERE {key} = ?1 AND tag = ?2 LIMIT ?3", params![id.as_slice(), tag, limit])
+                self.check_bucket(conn, bucket_of(&id))?;
+                let row = ItemRow::load(conn, self.binder.as_ref(), &id)?;
+                Ok(row.into_iter().filter(|row| row.tag == tag).take(limit as usize).collect())
             }
-            FindItems::Index(tag, ix) => self.select(
-                conn,
-                "WHERE tag = ?1 AND ix = ?2 ORDER BY {key} LIMIT ?3",
-                params![tag, ix.as_slice(), limit],
-            ),
+            FindItems::Index(tag, ix) => {
+                let rest = "WHERE tag = ?1 AND ix = ?2 ORDER BY {key} LIMIT ?3";
+                let asked = |row: &ItemRow| row.tag == tag && row.ix == Some(ix);
+                self.select(conn, rest, params![tag, ix.as_slice(), limit], asked)
+            }
             FindItems::Open(tag) => {
-                self.select(conn, "WHERE tag = ?1 AND open = 1 ORDER BY {key} LIMIT ?2", params![tag, limit])
+                let rest = "WHERE tag = ?1 AND open = 1 ORDER BY {key} LIMIT ?2";
+                self.select(conn, rest, params![tag, limit], |row: &ItemRow| row.tag == tag && row.open)
             }
-            FindItems::All(tag) => self.select(conn, "WHERE tag = ?1 ORDER BY {key} LIMIT ?2", params![tag, limit]),
+            FindItems::All(tag) => {
+                let rest = "WHERE tag = ?1 ORDER BY {key} LIMIT ?2";
+                self.select(conn, rest, params![tag, limit], |row: &ItemRow| row.tag == tag)
+            }
         })
     }
 
     pub(super) fn outbox(&self, find: FindOutbox, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
         self.read(|conn| match find {
-            FindOutbox::All => self.select(conn, "ORDER BY seq LIMIT ?1", params![limit]),
-            FindOutbox::DueBy(lane, ms) => self.select(
-                conn,
-                "WHERE lane = ?1 AND state IN (1, 2) AND due_ms <= ?2 ORDER BY seq LIMIT ?3",
-                params![lane as u8, ms, limit],
-            ),
+            FindOutbox::All => self.select(conn, "ORDER BY seq LIMIT ?1", params![limit], |_: &OutboxRow| true),
+            FindOutbox::DueBy(lane, ms) => {
+                let rest = "WHERE lane = ?1 AND state IN (1, 2) AND due_ms <= ?2 ORDER BY seq LIMIT ?3";
+                let asked = |row: &OutboxRow| row.lane == lane && row.state != Owed::Stuck && row.due_ms <= ms;
+                self.select(conn, rest, params![lane as u8, ms, limit], asked)
+            }
             FindOutbox::Subject(subject) => {
-                self.select(conn, "WHERE subject = ?1 ORDER BY seq LIMIT ?2", params![subject.as_slice(), limit])
+                let rest = "WHERE subject = ?1 ORDER BY seq LIMIT ?2";
+                self.select(conn, rest, params![subject.as_slice(), limit], |row: &OutboxRow| row.subject == subject)
             }
         })
     }
 
     pub(super) fn audit(&self, after: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
-        self.read(|conn| audit_rows(conn, after, limit).map_err(|e| database("reading the audit", &e)))
+        let rows = |conn: &Connection| {
+            conn.prepare_cached(&format!("{AUDIT_ROWS} WHERE seq > ?1 ORDER BY seq, writer LIMIT ?2"))?
+                .query_map(params![int(after), limit], audit_row)?
+                .collect::<rusqlite::Result<_>>()
+        };
+        self.read(|conn| rows(conn).map_err(|e| database("reading the audit", &e)))
     }
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
@@ -149,7 +183,11 @@ impl Readers {
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
             .map_err(|e| database("checking the pages", &e))?;
         if pages != "ok" {
-            findings.push(Finding { class: Tampering::Substitution, row: None, what: format!("damaged pages: {pages}") });
+            findings.push(Finding {
+                class: Tampering::Substitution,
+                row: None,
+                what: format!("damaged pages: {pages}"),
+            });
         }
         let buckets = BUCKETS as u64;
         for bucket in 0..u16::try_from(BUCKETS).unwrap_or(u16::MAX) {
@@ -166,8 +204,15 @@ impl Readers {
             }
             progress(u64::from(bucket) + 1, buckets);
         }
-        if let Err(error) = check_audit(conn, binder, &known.header) {
-            findings.push(finding(&error, "the audit chain")?);
+        let keys = verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e));
+        for (at, checked) in [
+            ("the log of past headers", known.check_log(conn, binder)),
+            ("the key slots", keys.and_then(|keys| known.check_keys(&keys))),
+            ("the audit chain", check_audit(conn, binder, &known.header)),
+        ] {
+            if let Err(error) = checked {
+                findings.push(finding(&error, at)?);
+            }
         }
         Ok(findings)
     }
@@ -189,58 +234,46 @@ impl Readers {
         Ok(())
     }
 
-    fn load<T: Table>(&self, conn: &Connection, key: &[u8; 16]) -> Result<Option<T>, StoreError> {
-        let stored = T::load(conn, key).map_err(|e| database("reading a row", &e))?;
-        stored.map(|stored| authentic(self.binder.as_ref(), stored)).transpose()
-    }
-
+    /// The rows that SQLite's indexes lead to. No index is authenticated: a row that is not what was `asked` for was put
+    /// there by a forged one.
     fn select<T: Table>(
         &self,
         conn: &Connection,
         rest: &str,
         args: impl rusqlite::Params,
+        asked: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = T::select(conn, rest, args).map_err(|e| database("reading rows", &e))?;
-        rows.into_iter()
-            .map(|stored| {
-                let row = authentic(self.binder.as_ref(), stored)?;
-                self.check_bucket(conn, bucket_of(&row.place().id))?;
-                Ok(row)
-            })
-            .collect()
+        let mut rows = Vec::new();
+        T::each(conn, self.binder.as_ref(), rest, args, |row: T| {
+            if !asked(&row) {
+                return Err(StoreError::tampered(Tampering::Substitution, Some(RowName::of(&row))));
+            }
+            rows.push(row);
+            Ok(())
+        })?;
+        rows.iter().try_for_each(|row| self.check_bucket(conn, bucket_of(&row.place().id)))?;
+        Ok(rows)
     }
 
     fn read<T>(&self, run: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let conn = self.borrow()?;
-        let result = run(&conn);
-        let mut pool = self.pool();
-        pool.lent -= 1;
-        // A connection that failed in the middle of a transaction is not lent again.
-        if !pool.closed && conn.is_autocommit() {
-            pool.idle.push(conn);
-        }
-        drop(pool);
-        self.returned.notify_one();
-        result
+        let mut lent = self.lend()?;
+        let conn = match lent.conn.take() {
+            Some(conn) => conn,
+            None => profile::connect(&self.path, false)?,
+        };
+        run(lent.conn.insert(conn))
     }
 
-    fn borrow(&self) -> Result<Connection, StoreError> {
+    fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let mut pool = self.pool();
-        loop {
-            if pool.closed {
-                return Err(StoreError::Closed);
-            }
-            if let Some(conn) = pool.idle.pop() {
-                pool.lent += 1;
-                return Ok(conn);
-            }
+        while !pool.closed {
             if pool.lent < READERS {
                 pool.lent += 1;
-                drop(pool);
-                return profile::connect(&self.path, false).inspect_err(|_| self.pool().lent -= 1);
+                return Ok(Lent { readers: self, conn: pool.idle.pop() });
             }
             pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
         }
+        Err(StoreError::Closed)
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -248,62 +281,73 @@ impl Readers {
     }
 }
 
-fn audit_rows(conn: &Connection, after: u64, limit: u32) -> rusqlite::Result<Vec<AuditRow>> {
-    conn.prepare_cached(
-        "SELECT writer, seq, id, incarnation, n, sealed FROM audit WHERE seq > ?1 ORDER BY seq, writer LIMIT ?2",
-    )?
-    .query_map(params![int(after), limit], |row| {
-        let token = match (row.get::<_, Option<u32>>(3)?, row.get::<_, Option<i64>>(4)?) {
-            (Some(incarnation), Some(n)) => Some(Token { incarnation, n: n.cast_unsigned() }),
-            _ => None,
-        };
-        Ok(AuditRow {
-            writer: uint(row, 0)?,
-            seq: uint(row, 1)?,
-            id: row.get(2)?,
-            token,
-            sealed: Sealed::from_bytes(row.get(5)?),
-        })
-    })?
-    .collect()
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.readers.pool();
+        pool.lent -= 1;
+        // A connection that failed in the middle of a transaction is not lent again.
+        let sound = self.conn.take().filter(|conn| !pool.closed && conn.is_autocommit());
+        pool.idle.extend(sound);
+        drop(pool);
+        self.readers.returned.notify_one();
+    }
 }
 
-/// Every link against its entries and its predecessor, the last against the sealed head.
+fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+    let token = match (row.get::<_, Option<u32>>(3)?, row.get::<_, Option<i64>>(4)?) {
+        (Some(incarnation), Some(n)) => Some(Token { incarnation, n: n.cast_unsigned() }),
+        _ => None,
+    };
+    let sealed = Sealed::from_bytes(row.get(5)?);
+    Ok(AuditRow { writer: uint(row, 0)?, seq: uint(row, 1)?, id: row.get(2)?, token, sealed })
+}
+
+/// Every link against its entries and its predecessor, the last against the sealed head; one entry in memory at a time.
 fn check_audit(conn: &Connection, binder: &dyn Binder, header: &Header) -> Result<(), StoreError> {
     let db = |e| database("reading the audit chain", &e);
     let bad = || StoreError::tampered(Tampering::Audit, None);
-    let none = [AuditHead { writer: WRITER, links: 0, last_seq: 0, link: [0; 32] }];
-    let heads = if header.audit.is_empty() { none.as_slice() } else { header.audit.as_slice() };
-    for head in heads {
-        let mut select = conn
+    let count = |table| one::<i64>(conn, &format!("SELECT count(*) FROM {table}"), []).map_err(db);
+    let (mut all_links, mut all_entries) = (0, 0);
+    for head in &header.audit {
+        let mut links = conn
             .prepare_cached("SELECT no, first, last, epoch, mac FROM audit_link WHERE writer = ?1 ORDER BY no")
             .map_err(db)?;
-        let mut links = select.query([int(head.writer)]).map_err(db)?;
+        let mut links = links.query([int(head.writer)]).map_err(db)?;
+        let mut entries = conn.prepare_cached(&format!("{AUDIT_ROWS} WHERE writer = ?1 ORDER BY seq")).map_err(db)?;
+        let mut entries = entries.query([int(head.writer)]).map_err(db)?;
         let (mut no, mut seq, mut link) = (0, 0, [0; 32]);
         while let Some(row) = links.next().map_err(db)? {
             let (this, first, last, epoch, mac): (u64, u64, u64, u32, [u8; 32]) =
                 (|| Ok((uint(row, 0)?, uint(row, 1)?, uint(row, 2)?, row.get(3)?, row.get(4)?)))().map_err(db)?;
-            if this != no + 1 || first != seq + 1 || last < first || last - first > u64::from(u32::MAX) {
+            if this != no + 1 || first != seq + 1 || last < first {
                 return Err(bad());
             }
-            let count = u32::try_from(last - first + 1).map_err(|_| bad())?;
-            let entries = audit_rows(conn, seq, count).map_err(db)?;
-            let hashes: Vec<[u8; 32]> =
-                entries.iter().map(|e| entry_hash(e.seq, &e.id, e.token, e.sealed.as_bytes())).collect();
-            link = binder
-                .audit_link(epoch, &link, head.writer, first, last, &hash_of_hashes(&hashes))
-                .map_err(|_| bad())?;
-            if entries.len() != count as usize || !same_mac(&link, &mac) {
+            let mut hasher = EntriesHasher::default();
+            while seq < last {
+                seq += 1;
+                let entry = audit_row(entries.next().map_err(db)?.ok_or_else(bad)?).map_err(db)?;
+                if entry.seq != seq {
+                    return Err(bad());
+                }
+                hasher.add(&entry_hash(seq, &entry.id, entry.token, entry.sealed.as_bytes()));
+            }
+            link = binder.audit_link(epoch, &link, head.writer, first, last, &hasher.finish()).map_err(|_| bad())?;
+            if !same_mac(&link, &mac) {
                 return Err(bad());
             }
-            (no, seq) = (this, last);
+            no = this;
         }
-        let beyond = audit_rows(conn, seq, 1).map_err(db)?;
-        if no != head.links || seq != head.last_seq || !same_mac(&link, &head.link) || !beyond.is_empty() {
+        if no != head.links || seq != head.last_seq || !same_mac(&link, &head.link) {
             return Err(bad());
         }
+        (all_links, all_entries) = (all_links + no, all_entries + seq);
     }
-    Ok(())
+    // What is beyond the heads, or of writers that have none, was planted.
+    let beyond = [("audit_link", all_links), ("audit", all_entries)].into_iter().map(|(table, all)| {
+        let found = count(table)?.unwrap_or(0).cast_unsigned();
+        if found == all { Ok(()) } else { Err(bad()) }
+    });
+    beyond.collect()
 }
 
 /// What is wrong, as a finding; errors that are no tampering go on as errors.
@@ -315,6 +359,7 @@ fn finding(error: &StoreError, at: &str) -> Result<Finding, StoreError> {
     }
 }
 
+const AUDIT_ROWS: &str = "SELECT writer, seq, id, incarnation, n, sealed FROM audit";
 /// Connections for reading: reads take microseconds, so more than cores gain nothing.
 const READERS: usize = 8;
 /// A check that finds this much has shown enough; the report stays readable.

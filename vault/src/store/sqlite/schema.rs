@@ -30,7 +30,8 @@ pub(super) fn is_ours(conn: &Connection) -> rusqlite::Result<bool> {
 
 fn fingerprint(conn: &Connection) -> rusqlite::Result<[u8; 32]> {
     let mut context = Context::new(&SHA256);
-    let mut rows = conn.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name, sql LIMIT 1000")?;
+    let mut rows =
+        conn.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name, sql LIMIT 1000")?;
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {
         for column in 0..4 {

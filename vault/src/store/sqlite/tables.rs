@@ -1,17 +1,23 @@
-//! How each row lies in its table. Plain SQL; whether a row may be written is decided elsewhere.
+//! How each row lies in its table, and that none is handed out before its MAC was checked.
+//!
+//! Whether a row may be written is decided elsewhere.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::database;
 use crate::{
     crypto::Sealed,
     model::{AccountId, HolderId, MessageId},
-    store::{AccountRow, BoundRow, ItemRow, Lane, LeaseRow, OutboxRow, Owed, SessionRow, Token, TotpRow},
+    store::{
+        AccountRow, Binder, BoundRow, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowName, SessionRow, StoreError,
+        Tampering, Token, TotpRow, same_mac,
+    },
 };
 
-/// A row with the MAC that stood beside it.
+/// A row with the MAC that stood beside it, not checked yet.
 pub(super) struct Stored<T> {
-    pub(super) row: T,
-    pub(super) mac: Vec<u8>,
+    row: T,
+    mac: Vec<u8>,
 }
 
 /// A kind of row that lies in a table of its own under a 16-byte key.
@@ -30,15 +36,35 @@ pub(super) trait Table: BoundRow + Sized {
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()>;
 
     /// The row with this key.
-    fn load(conn: &Connection, key: &[u8; 16]) -> rusqlite::Result<Option<Stored<Self>>> {
-        Self::select(conn, "WHERE {key} = ?1 LIMIT 1", params![key.as_slice()]).map(|mut rows| rows.pop())
+    fn load(conn: &Connection, binder: &dyn Binder, key: &[u8; 16]) -> Result<Option<Self>, StoreError> {
+        let mut found = None;
+        let take = |row| {
+            found = Some(row);
+            Ok(())
+        };
+        Self::each(conn, binder, "WHERE {key} = ?1 LIMIT 1", params![key.as_slice()], take)?;
+        Ok(found)
     }
 
-    /// Rows by a condition in which `{key}` stands for the key column.
-    fn select(conn: &Connection, rest: &str, args: impl rusqlite::Params) -> rusqlite::Result<Vec<Stored<Self>>> {
+    /// Gives the rows of a condition, in which `{key}` stands for the key column, to `take`.
+    ///
+    /// The first row that is not authentic ends it: a planted file makes us hold one false row at a time.
+    fn each(
+        conn: &Connection,
+        binder: &dyn Binder,
+        rest: &str,
+        args: impl rusqlite::Params,
+        mut take: impl FnMut(Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let db = |e| database("reading rows", &e);
         let rest = rest.replace("{key}", Self::KEY);
         let sql = format!("SELECT {} FROM {} {rest}", Self::COLUMNS, Self::NAME);
-        conn.prepare_cached(&sql)?.query_map(args, Self::read)?.collect()
+        let mut select = conn.prepare_cached(&sql).map_err(db)?;
+        let mut rows = select.query(args).map_err(db)?;
+        while let Some(row) = rows.next().map_err(db)? {
+            take(authentic(binder, Self::read(row).map_err(db)?)?)?;
+        }
+        Ok(())
     }
 
     /// Deletes the row with this key.
@@ -244,17 +270,28 @@ impl Table for ItemRow {
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
-        conn.prepare_cached("INSERT OR REPLACE INTO item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
-            self.id.as_slice(),
-            self.tag,
-            int(self.rev),
-            self.epoch,
-            self.ix.as_ref().map(<[u8; 16]>::as_slice),
-            self.open,
-            self.sealed.as_bytes(),
-            mac.as_slice()
-        ])?;
+        conn.prepare_cached("INSERT OR REPLACE INTO item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+            params![
+                self.id.as_slice(),
+                self.tag,
+                int(self.rev),
+                self.epoch,
+                self.ix.as_ref().map(<[u8; 16]>::as_slice),
+                self.open,
+                self.sealed.as_bytes(),
+                mac.as_slice()
+            ],
+        )?;
         Ok(())
+    }
+}
+
+/// The row, if its MAC is right.
+fn authentic<T: BoundRow>(binder: &dyn Binder, stored: Stored<T>) -> Result<T, StoreError> {
+    let place = stored.row.place();
+    match binder.row_mac(stored.row.epoch(), place, &stored.row.row_hash()) {
+        Ok(mac) if same_mac(&mac, &stored.mac) => Ok(stored.row),
+        _ => Err(StoreError::tampered(Tampering::Substitution, Some(RowName::of(&stored.row)))),
     }
 }
 

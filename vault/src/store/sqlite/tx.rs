@@ -3,36 +3,23 @@
 //! Every row that is changed is authenticated first, and so is the bucket it lies in, unless this process has done so.
 //! Knows no verbs; they are written over it.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::atomic::{AtomicU64, Ordering},
-};
+#[cfg(test)]
+mod tests;
 
-use ring::digest::{Context, SHA256};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::{
     database,
-    tables::{Table, int, one},
+    known::{Known, Verified, bucket_sum, group_no},
+    tables::{Table, int},
 };
 use crate::{
     crypto::{AuditHead, Header, Sum},
     store::{
-        AccountRow, BUCKETS, Binder, BoundRow, GROUPS, Group, Head, ItemRow, LeaseRow, NewAudit, OutboxRow, RowName,
-        SessionRow, StoreError, Tampering, Token, Top, TotpRow, bucket_of, bucket_range, group_hash, group_of, same_mac,
+        Binder, BoundRow, EntriesHasher, GROUPS, Head, NewAudit, StoreError, Tampering, Token, bucket_of, entry_hash,
+        group_hash, group_of,
     },
 };
-
-/// The state that the newest header vouches for, as this process knows it.
-pub(super) struct Known {
-    pub(super) header: Header,
-    pub(super) head: Head,
-    top: Top,
-    groups: BTreeMap<usize, Group>,
-}
-
-/// Which buckets this process has checked against the digest since it opened the vault.
-pub(super) struct Verified([AtomicU64; BUCKETS / 64]);
 
 /// A group commit in the making.
 pub(super) struct Tx<'a> {
@@ -41,90 +28,23 @@ pub(super) struct Tx<'a> {
     verified: &'a Verified,
     known: &'a mut Known,
     dirty: [bool; GROUPS],
-    /// Sums as they were before the present operation changed them.
-    undo: Vec<(u16, Sum)>,
+    undo: Undo,
     audit: Vec<[u8; 32]>,
-    audit_mark: usize,
     serial: u64,
     kept: usize,
+    /// Why the transaction is no longer there; set once, it refuses everything that would follow.
+    lost: Option<StoreError>,
 }
 
-impl Verified {
-    pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
-    }
-
-    pub(super) fn has(&self, bucket: u16) -> bool {
-        self.0[usize::from(bucket) / 64].load(Ordering::Acquire) & (1 << (bucket % 64)) != 0
-    }
-
-    pub(super) fn add(&self, bucket: u16) {
-        self.0[usize::from(bucket) / 64].fetch_or(1 << (bucket % 64), Ordering::AcqRel);
-    }
-}
-
-impl Known {
-    /// Reads and authenticates header, header log and top of the digest, in the caller's transaction.
-    pub(super) fn load(conn: &Connection, binder: &dyn Binder) -> Result<Self, StoreError> {
-        let db = |e| database("reading the header", &e);
-        let bad = || StoreError::tampered(Tampering::Header, None);
-        let (counter, sealed): (i64, Vec<u8>) = conn
-            .prepare_cached("SELECT counter, sealed FROM header WHERE one = 1")
-            .and_then(|mut select| select.query_row([], |row| Ok((row.get(0)?, row.get(1)?))))
-            .map_err(|e| if e == rusqlite::Error::QueryReturnedNoRows { bad() } else { db(e) })?;
-        let counter = counter.cast_unsigned();
-        let header = binder.open_header(counter, &sealed).map_err(|_| bad())?;
-        let hashes: Vec<u8> =
-            one(conn, "SELECT hashes FROM digest_top WHERE one = 1", []).map_err(db)?.ok_or_else(bad)?;
-        let top = Top::from_bytes(&hashes).ok_or_else(bad)?;
-        let root = binder.digest_root(header.data_epoch, top.as_bytes()).map_err(|_| bad())?;
-        if !same_mac(&root, &header.digest_top) {
-            return Err(StoreError::tampered(Tampering::Digest, None));
-        }
-        let head = Head { counter, hash: Header::hash(&sealed) };
-        Ok(Self { header, head, top, groups: BTreeMap::new() })
-    }
-
-    /// Whether the file still holds the header that this was loaded from.
-    pub(super) fn is_current(&self, conn: &Connection) -> Result<bool, StoreError> {
-        let sealed: Option<Vec<u8>> = one(conn, "SELECT sealed FROM header WHERE counter = ?1", [int(self.head.counter)])
-            .map_err(|e| database("reading the header", &e))?;
-        Ok(sealed.is_some_and(|sealed| Header::hash(&sealed) == self.head.hash))
-    }
-
-    /// The sum that the digest has for a bucket.
-    pub(super) fn sum(&mut self, conn: &Connection, binder: &dyn Binder, bucket: u16) -> Result<Sum, StoreError> {
-        Ok(self.group(conn, binder, group_of(bucket))?.sum(bucket))
-    }
-
-    fn group(&mut self, conn: &Connection, binder: &dyn Binder, no: usize) -> Result<&mut Group, StoreError> {
-        match self.groups.entry(no) {
-            Entry::Occupied(group) => Ok(group.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(read_group(conn, binder, no, self.top.group(no))?)),
-        }
-    }
-
-    /// Whether the header log, which the header vouches for, or the header itself has this commit.
-    pub(super) fn knows(&self, conn: &Connection, binder: &dyn Binder, head: Head) -> Result<bool, StoreError> {
-        let db = |e| database("reading the header log", &e);
-        let mut select =
-            conn.prepare_cached("SELECT counter, epoch, hash FROM header_log ORDER BY counter").map_err(db)?;
-        let mut rows = select.query([]).map_err(db)?;
-        let mut sum = Sum::ZERO;
-        let mut found = self.head == head;
-        while let Some(row) = rows.next().map_err(db)? {
-            let (counter, epoch, hash): (i64, u32, [u8; 32]) =
-                (|| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))().map_err(db)?;
-            let past = Head { counter: counter.cast_unsigned(), hash };
-            found |= past == head;
-            let element = binder.log_element(epoch, past.counter, &past.hash);
-            sum = sum.add(element.map_err(|_| StoreError::tampered(Tampering::Header, None))?);
-        }
-        if !same_mac(sum.as_bytes(), &self.header.log_sum) {
-            return Err(StoreError::tampered(Tampering::Header, None));
-        }
-        Ok(found)
-    }
+/// What the present operation has changed in memory.
+#[derive(Default)]
+struct Undo {
+    /// Sums as they were.
+    sums: Vec<(u16, Sum)>,
+    /// Audit entries before it.
+    audit: usize,
+    /// The header as it was, where it changed.
+    header: Option<Header>,
 }
 
 impl<'a> Tx<'a> {
@@ -140,11 +60,11 @@ impl<'a> Tx<'a> {
             verified,
             known,
             dirty: [false; GROUPS],
-            undo: Vec::new(),
+            undo: Undo::default(),
             audit: Vec::new(),
-            audit_mark: 0,
             serial: 0,
             kept: 0,
+            lost: None,
         }
     }
 
@@ -158,28 +78,33 @@ impl<'a> Tx<'a> {
         &mut self,
         run: impl FnOnce(&mut Self) -> Result<(T, Keep), StoreError>,
     ) -> Result<T, StoreError> {
-        let db = |e| database("opening a savepoint", &e);
-        self.conn.execute_batch("SAVEPOINT operation").map_err(db)?;
-        self.undo.clear();
-        self.audit_mark = self.audit.len();
-        match run(self) {
-            Ok((value, Keep::Yes)) => {
-                self.conn.execute_batch("RELEASE operation").map_err(db)?;
-                self.kept += 1;
-                Ok(value)
-            }
-            refused => {
-                self.roll_back()?;
-                refused.map(|(value, _)| value)
-            }
+        if let Some(error) = &self.lost {
+            return Err(error.duplicate());
         }
+        self.savepoint("SAVEPOINT operation")?;
+        self.undo = Undo { audit: self.audit.len(), ..Undo::default() };
+        let result = run(self);
+        if matches!(&result, Ok((_, Keep::Yes))) {
+            self.savepoint("RELEASE operation")?;
+            self.kept += 1;
+        } else if let Err(error) = self.roll_back() {
+            // Some failures (a full disk) make SQLite end the whole transaction: the savepoint has gone with it, and
+            // whatever ran now would be committed on its own, without digest and header.
+            let cause = result.as_ref().err().unwrap_or(&error).duplicate();
+            self.lost = Some(cause);
+        }
+        result.map(|(value, _)| value)
+    }
+
+    /// Why nothing of this transaction can be committed, should that be so.
+    pub(super) fn lost(&mut self) -> Option<StoreError> {
+        self.lost.take()
     }
 
     /// The authentic row with this key; its bucket has been checked.
     pub(super) fn load<T: Table>(&mut self, key: &[u8; 16]) -> Result<Option<T>, StoreError> {
         self.check_bucket(bucket_of(key))?;
-        let stored = T::load(self.conn, key).map_err(|e| database("reading a row", &e))?;
-        stored.map(|stored| authentic(self.binder, stored)).transpose()
+        T::load(self.conn, self.binder, key)
     }
 
     /// Writes `new` in place of `old`, which [`Tx::load`] gave.
@@ -231,6 +156,7 @@ impl<'a> Tx<'a> {
 
     /// The header as it stands, to be changed by what this commit does.
     pub(super) fn header_mut(&mut self) -> &mut Header {
+        self.undo.header.get_or_insert_with(|| self.known.header.clone());
         &mut self.known.header
     }
 
@@ -283,19 +209,28 @@ impl<'a> Tx<'a> {
     }
 
     fn roll_back(&mut self) -> Result<(), StoreError> {
-        self.conn
-            .execute_batch("ROLLBACK TO operation; RELEASE operation")
-            .map_err(|e| database("rolling an operation back", &e))?;
-        while let Some((bucket, sum)) = self.undo.pop() {
+        self.savepoint("ROLLBACK TO operation; RELEASE operation")?;
+        while let Some((bucket, sum)) = self.undo.sums.pop() {
             self.known.group(self.conn, self.binder, group_of(bucket))?.set(bucket, sum);
         }
-        self.audit.truncate(self.audit_mark);
+        self.audit.truncate(self.undo.audit);
+        if let Some(header) = self.undo.header.take() {
+            self.known.header = header;
+        }
         Ok(())
+    }
+
+    fn savepoint(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.conn.execute_batch(sql).map_err(|e| {
+            let error = database("moving between savepoints", &e);
+            self.lost = Some(error.duplicate());
+            error
+        })
     }
 
     fn set_sum(&mut self, bucket: u16, sum: Sum) -> Result<(), StoreError> {
         let group = self.known.group(self.conn, self.binder, group_of(bucket))?;
-        self.undo.push((bucket, group.sum(bucket)));
+        self.undo.sums.push((bucket, group.sum(bucket)));
         group.set(bucket, sum);
         self.dirty[group_of(bucket)] = true;
         Ok(())
@@ -320,9 +255,11 @@ impl<'a> Tx<'a> {
         }
         let mut head = self.audit_head();
         let (first, last) = (head.last_seq + 1, head.last_seq + self.audit.len() as u64);
+        let mut entries = EntriesHasher::default();
+        self.audit.iter().for_each(|entry| entries.add(entry));
         let link = self
             .binder
-            .audit_link(epoch, &head.link, WRITER, first, last, &hash_of_hashes(&self.audit))
+            .audit_link(epoch, &head.link, WRITER, first, last, &entries.finish())
             .map_err(|_| StoreError::Rekeyed)?;
         head = AuditHead { writer: WRITER, links: head.links + 1, last_seq: last, link };
         self.conn
@@ -369,102 +306,6 @@ impl<'a> Tx<'a> {
 pub(super) enum Keep {
     Yes,
     No,
-}
-
-/// The state of a vault that has no rows and no commits yet.
-pub(super) fn blank(header: Header) -> Known {
-    Known { header, head: Head { counter: 0, hash: [0; 32] }, top: Top::empty(), groups: BTreeMap::new() }
-}
-
-/// A row whose MAC is right.
-pub(super) fn authentic<T: Table>(binder: &dyn Binder, stored: super::tables::Stored<T>) -> Result<T, StoreError> {
-    let place = stored.row.place();
-    let mac = binder.row_mac(stored.row.epoch(), place, &stored.row.row_hash());
-    match mac {
-        Ok(mac) if same_mac(&mac, &stored.mac) => Ok(stored.row),
-        _ => {
-            let row = RowName { kind: place.kind as u8, id: place.id };
-            Err(StoreError::tampered(Tampering::Substitution, Some(row)))
-        }
-    }
-}
-
-/// The sum over all rows of a bucket, each authenticated.
-pub(super) fn bucket_sum(conn: &Connection, binder: &dyn Binder, bucket: u16) -> Result<Sum, StoreError> {
-    let mut sum = Sum::ZERO;
-    add_rows::<AccountRow>(conn, binder, bucket, &mut sum)?;
-    add_rows::<SessionRow>(conn, binder, bucket, &mut sum)?;
-    add_rows::<LeaseRow>(conn, binder, bucket, &mut sum)?;
-    add_rows::<TotpRow>(conn, binder, bucket, &mut sum)?;
-    add_rows::<OutboxRow>(conn, binder, bucket, &mut sum)?;
-    add_rows::<ItemRow>(conn, binder, bucket, &mut sum)?;
-    Ok(sum)
-}
-
-/// The sums of a group, authenticated by the hash that the top has for it.
-fn read_group(conn: &Connection, binder: &dyn Binder, no: usize, hash: &[u8; 32]) -> Result<Group, StoreError> {
-    let tampered = || StoreError::tampered(Tampering::Digest, None);
-    let row: Option<(i64, Vec<u8>)> = conn
-        .prepare_cached("SELECT counter, sealed FROM digest_group WHERE no = ?1")
-        .and_then(|mut select| select.query_row([group_no(no)], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-        .map_err(|e| database("reading the digest", &e))?;
-    let Some((counter, sealed)) = row else {
-        return if hash == &[0; 32] { Ok(Group::empty()) } else { Err(tampered()) };
-    };
-    if !same_mac(&group_hash(&sealed), hash) {
-        return Err(tampered());
-    }
-    let sums = binder.open_group(group_no(no), counter.cast_unsigned(), &sealed).map_err(|_| tampered())?;
-    Group::from_bytes(&sums).ok_or_else(tampered)
-}
-
-fn group_no(no: usize) -> u8 {
-    no.to_le_bytes()[0]
-}
-
-/// What an audit entry contributes to its link.
-pub(super) fn entry_hash(seq: u64, id: &[u8; 16], token: Option<Token>, sealed: &[u8]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    context.update(&seq.to_be_bytes());
-    context.update(id);
-    match token {
-        Some(token) => {
-            context.update(&[1]);
-            context.update(&token.incarnation.to_be_bytes());
-            context.update(&token.n.to_be_bytes());
-        }
-        None => context.update(&[0]),
-    }
-    context.update(sealed);
-    finish(context)
-}
-
-/// What the entries of one commit contribute together.
-pub(super) fn hash_of_hashes(hashes: &[[u8; 32]]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    context.update(hashes.as_flattened());
-    finish(context)
-}
-
-fn add_rows<T: Table>(conn: &Connection, binder: &dyn Binder, bucket: u16, sum: &mut Sum) -> Result<(), StoreError> {
-    let db = |e| database("reading a bucket", &e);
-    let (first, next) = bucket_range(bucket);
-    let upto = next.map_or_else(|| vec![0xff; 17], |next| next.to_vec());
-    let sql = format!("SELECT {} FROM {} WHERE {} >= ?1 AND {} < ?2", T::COLUMNS, T::NAME, T::KEY, T::KEY);
-    let mut select = conn.prepare_cached(&sql).map_err(db)?;
-    let mut rows = select.query(params![first.as_slice(), upto]).map_err(db)?;
-    while let Some(row) = rows.next().map_err(db)? {
-        let row = authentic(binder, T::read(row).map_err(db)?)?;
-        let element = binder.element(row.epoch(), row.place(), &row.row_hash()).map_err(|_| StoreError::Rekeyed)?;
-        *sum = sum.add(element);
-    }
-    Ok(())
-}
-
-fn finish(context: Context) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
 }
 
 /// SQLite commits one group at a time, so one chain serves all processes; other back ends have one per writer.

@@ -6,14 +6,14 @@ use rusqlite::params;
 
 use super::tx::{Keep, Tx};
 use crate::{
-    crypto::Sealed,
+    crypto::{EPOCHS_MAX, SLOT_MAX_BYTES, Sealed},
     model::{AccountId, BootStamp},
     store::{
-        AccountRow, Changes, Claim, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow,
-        Renewed, Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Taken, Token, TotpRow,
-        claim,
+        AccountRow, Changes, Claim, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Renewed,
+        Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Taken, Token, TotpRow, claim,
         sqlite::{
             database,
+            presence::Presence,
             tables::{Table, one},
         },
     },
@@ -38,21 +38,22 @@ pub(super) fn remove_account(tx: &mut Tx<'_>, id: AccountId, rev: u64, audit: &[
     Ok((Saved::Done, Keep::Yes))
 }
 
-pub(super) fn take_lease(tx: &mut Tx<'_>, ask: &LeaseAsk, audit: &[NewAudit], now: BootStamp) -> Verb<Taken> {
+pub(super) fn take_lease(
+    tx: &mut Tx<'_>,
+    ask: &LeaseAsk,
+    audit: &[NewAudit],
+    now: BootStamp,
+    presence: &Presence,
+) -> Verb<Taken> {
     let old = tx.load::<LeaseRow>(&ask.resource)?;
-    match claim(old.as_ref(), now) {
+    let holder_is_dead = || old.as_ref().is_some_and(|old| presence.is_dead(old.holder));
+    match claim(old.as_ref(), now, holder_is_dead) {
         Claim::Wait(retry_in) => Ok((Taken::Held { retry_in }, Keep::No)),
         Claim::Restamp => {
             let Some(old) = old else { return Ok((Taken::Held { retry_in: ask.quarantine }, Keep::No)) };
-            let rest = LeaseRow {
-                rev: old.rev + 1,
-                boot_id: now.boot_id,
-                until_ms: now.ms,
-                free_at_ms: now.ms + ms(ask.quarantine),
-                ..old.clone()
-            };
+            let rest = resting(&old, now);
             tx.put(Some(&old), &rest)?;
-            Ok((Taken::Held { retry_in: ask.quarantine }, Keep::Yes))
+            Ok((Taken::Held { retry_in: Duration::from_millis(rest.quarantine_ms()) }, Keep::Yes))
         }
         Claim::Grant => {
             let token = next_token(tx, old.as_ref());
@@ -78,8 +79,8 @@ pub(super) fn take_lease(tx: &mut Tx<'_>, ask: &LeaseAsk, audit: &[NewAudit], no
 pub(super) fn renew_lease(tx: &mut Tx<'_>, hold: &Hold, ttl: Duration, now: BootStamp) -> Verb<Renewed> {
     let Some(old) = live(tx, hold, now)? else { return Ok((Renewed::Fenced, Keep::No)) };
     let until_ms = old.until_ms.max(now.ms + ms(ttl));
-    let quarantine_ms = old.free_at_ms - old.until_ms;
-    let lease = LeaseRow { rev: old.rev + 1, until_ms, free_at_ms: until_ms + quarantine_ms, ..old.clone() };
+    let free_at_ms = until_ms + old.quarantine_ms();
+    let lease = LeaseRow { rev: old.rev + 1, until_ms, free_at_ms, ..old.clone() };
     tx.put(Some(&old), &lease)?;
     Ok((Renewed::Until(BootStamp { boot_id: now.boot_id, ms: until_ms }), Keep::Yes))
 }
@@ -109,12 +110,7 @@ pub(super) fn revoke_lease(tx: &mut Tx<'_>, resource: &[u8; 16], audit: &[NewAud
     if let Some(old) = tx.load::<LeaseRow>(resource)?.filter(|old| old.held) {
         // The token grows, so that the holder is fenced even should its clock stand still.
         let token = next_token(tx, Some(&old));
-        let quarantine_ms = old.free_at_ms - old.until_ms;
-        let free_at_ms = now.ms + quarantine_ms;
-        let boot_id = now.boot_id;
-        let rest =
-            LeaseRow { rev: old.rev + 1, token, held: false, boot_id, until_ms: now.ms, free_at_ms, ..old.clone() };
-        tx.put(Some(&old), &rest)?;
+        tx.put(Some(&old), &LeaseRow { token, held: false, ..resting(&old, now) })?;
     }
     record_all(tx, audit, None)?;
     Ok(((), Keep::Yes))
@@ -190,16 +186,17 @@ pub(super) fn write_keys(conn: &rusqlite::Connection, keys: &KeyMaterial) -> rus
 /// Reads what [`write_keys`] wrote.
 pub(super) fn read_keys(conn: &rusqlite::Connection) -> rusqlite::Result<KeyMaterial> {
     let (generation, slots_mac): (i64, [u8; 32]) =
-        conn.query_row("SELECT generation, mac FROM key_meta WHERE one = 1", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        conn.query_row("SELECT generation, mac FROM key_meta WHERE one = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // Nothing is authenticated yet: what is too long or too much is left out, and then the MAC of the slots is not right.
     let slots = conn
-        .prepare("SELECT slot FROM key_slot ORDER BY no LIMIT 64")?
-        .query_map([], |row| row.get(0))?
+        .prepare("SELECT slot FROM key_slot WHERE length(slot) <= ?1 ORDER BY no LIMIT ?2")?
+        .query_map(params![SLOT_MAX_BYTES as i64, SLOTS_MAX], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let data_keys = conn
-        .prepare("SELECT epoch, sealed FROM data_key ORDER BY epoch LIMIT 4096")?
-        .query_map([], |row| Ok((row.get(0)?, Sealed::from_bytes(row.get(1)?))))?
+        .prepare("SELECT epoch, sealed FROM data_key WHERE length(sealed) <= ?1 ORDER BY epoch LIMIT ?2")?
+        .query_map(params![DATA_KEY_MAX_BYTES, EPOCHS_MAX as i64 + 1], |row| {
+            Ok((row.get(0)?, Sealed::from_bytes(row.get(1)?)))
+        })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(KeyMaterial { generation: generation.cast_unsigned(), slots_mac, slots, data_keys })
 }
@@ -265,6 +262,12 @@ fn live(tx: &mut Tx<'_>, hold: &Hold, now: BootStamp) -> Result<Option<LeaseRow>
     Ok(lease.filter(|lease| lease.is_live(hold.token, hold.holder, now)))
 }
 
+/// The lease whose hold is over and whose quarantine starts now.
+fn resting(old: &LeaseRow, now: BootStamp) -> LeaseRow {
+    let free_at_ms = now.ms + old.quarantine_ms();
+    LeaseRow { rev: old.rev + 1, boot_id: now.boot_id, until_ms: now.ms, free_at_ms, ..old.clone() }
+}
+
 fn next_token(tx: &Tx<'_>, old: Option<&LeaseRow>) -> Token {
     Token { incarnation: tx.binder.incarnation(), n: old.map_or(1, |old| old.token.n + 1) }
 }
@@ -282,3 +285,7 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
 
+/// Slots that are read: what a person keeps apart, with room.
+const SLOTS_MAX: i64 = 64;
+/// A sealed data key has 1114 bytes (FORMAT.md, Sealed blob).
+const DATA_KEY_MAX_BYTES: i64 = 2048;

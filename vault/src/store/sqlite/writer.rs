@@ -14,14 +14,16 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    database, profile,
-    tx::{Keep, Known, Tx, Verified},
+    database,
+    known::{Known, Verified},
+    profile,
     turn::Turns,
+    tx::{Keep, Tx},
 };
 use crate::store::{Binder, Head, StoreError, Tampering};
 
 /// How an operation's answer is delivered once it is known whether the commit is durable.
-type Answer = Box<dyn FnOnce(Result<(), Failed>) + Send>;
+type Answer = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
 /// An operation: runs in the group's transaction, unless there is none, and leaves its answer for after the commit.
 type Job = Box<dyn FnOnce(Option<&mut Tx<'_>>) -> Answer + Send>;
 
@@ -44,23 +46,6 @@ pub(super) struct Desk {
     pub(super) known: Option<Known>,
     /// The newest commit seen: the file may never be behind it.
     pub(super) floor: Head,
-}
-
-/// Why a group's commit is not known to be durable.
-#[derive(Clone, Copy)]
-enum Failed {
-    /// Nothing of the group was written.
-    Nothing(Cause),
-    /// The commit itself failed.
-    Unknown,
-}
-
-#[derive(Clone, Copy)]
-enum Cause {
-    Full,
-    Rekeyed,
-    Tampered(Tampering),
-    Database(i32),
 }
 
 impl Writer {
@@ -87,10 +72,10 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |tx| {
             let result = tx.map(|tx| tx.operation(operation));
-            Box::new(move |committed: Result<(), Failed>| {
+            Box::new(move |committed: Result<(), &StoreError>| {
                 let result = match (result, committed) {
                     (Some(Err(error)), _) => Err(error),
-                    (_, Err(failed)) => Err(failed.into()),
+                    (_, Err(failed)) => Err(failed.duplicate()),
                     (Some(Ok(value)), Ok(())) => Ok(value),
                     (None, Ok(())) => Err(StoreError::Closed),
                 };
@@ -130,43 +115,17 @@ impl Writer {
     }
 }
 
-impl From<Failed> for StoreError {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Unknown => Self::Unknown,
-            Failed::Nothing(Cause::Full) => Self::Full,
-            Failed::Nothing(Cause::Rekeyed) => Self::Rekeyed,
-            Failed::Nothing(Cause::Tampered(class)) => Self::tampered(class, None),
-            Failed::Nothing(Cause::Database(code)) => Self::Database { during: "committing", code },
-        }
-    }
-}
-
-impl From<&StoreError> for Failed {
-    fn from(error: &StoreError) -> Self {
-        match error {
-            StoreError::Unknown => Self::Unknown,
-            StoreError::Full => Self::Nothing(Cause::Full),
-            StoreError::Rekeyed => Self::Nothing(Cause::Rekeyed),
-            StoreError::Tampered { class, .. } => Self::Nothing(Cause::Tampered(*class)),
-            StoreError::Database { code, .. } => Self::Nothing(Cause::Database(*code)),
-            _ => Self::Nothing(Cause::Database(0)),
-        }
-    }
-}
-
 fn run(mut desk: Desk, mut jobs: mpsc::Receiver<Job>, publish: &watch::Sender<Head>, anchored: &AtomicU64) {
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let mut answers = Vec::with_capacity(batch.len());
         let outcome = group(&mut desk, &mut batch, &mut jobs, &mut answers, anchored.load(Ordering::Acquire));
-        let committed = outcome.as_ref().map(|_| ()).map_err(Failed::from);
         // Those that did not get to run (the turn or the header could not be had) hear why.
         answers.extend(batch.drain(..).map(|job| job(None)));
-        match outcome {
+        match &outcome {
             Ok(head) => {
-                desk.floor = head;
-                publish.send_replace(head);
+                desk.floor = *head;
+                publish.send_replace(*head);
             }
             Err(error) => {
                 tracing::error!(%error, "a group commit failed; opening the vault file anew");
@@ -174,7 +133,7 @@ fn run(mut desk: Desk, mut jobs: mpsc::Receiver<Job>, publish: &watch::Sender<He
             }
         }
         for answer in answers {
-            answer(committed);
+            answer(outcome.as_ref().map(|_| ()));
         }
     }
 }
@@ -234,6 +193,9 @@ fn perform(
     let mut tx = Tx::new(conn, binder, &desk.verified, desk.known.insert(known));
     for job in batch.drain(..) {
         answers.push(job(Some(&mut tx)));
+    }
+    if let Some(error) = tx.lost() {
+        return Err(error);
     }
     if tx.has_written() { tx.seal(anchored).map(Some) } else { Ok(None) }
 }

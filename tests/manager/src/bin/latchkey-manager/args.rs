@@ -44,12 +44,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
         match name.as_str() {
             "-h" | "--help" => return Ok(Command::Help),
             "--listen" => args.config.listen = read("--listen", &value("--listen")?)?,
-            "--control-listen" => {
-                args.config.control_listen = read("--control-listen", &value("--control-listen")?)?
-            }
-            "--max-retries" => {
-                args.config.max_retries = read("--max-retries", &value("--max-retries")?)?
-            }
+            "--control-listen" => args.config.control_listen = read("--control-listen", &value("--control-listen")?)?,
+            "--max-retries" => args.config.max_retries = read("--max-retries", &value("--max-retries")?)?,
             "--api-key-file" => args.api_key_file = Some(value("--api-key-file")?.into()),
             "--seed" => args.seed_file = Some(value("--seed")?.into()),
             "--repeat" => {
@@ -95,9 +91,7 @@ mod tests {
     #[test]
     fn every_argument_reaches_the_settings() {
         let line = "--listen 127.0.0.1:8 --control-listen 127.0.0.1:9 --api-key-file k --seed s --repeat refuse --max-retries 7";
-        let Command::Serve(args) = parsed(line).unwrap() else {
-            panic!("not a serve")
-        };
+        let Command::Serve(args) = parsed(line).unwrap() else { panic!("not a serve") };
         assert_eq!(args.config.listen.port(), 8);
         assert_eq!(args.config.control_listen.port(), 9);
         assert_eq!(args.config.max_retries, 7);
@@ -120,9 +114,6 @@ mod tests {
 
     #[test]
     fn help_wins_over_what_follows() {
-        assert!(matches!(
-            parsed("--help --nonsense").unwrap(),
-            Command::Help
-        ));
+        assert!(matches!(parsed("--help --nonsense").unwrap(), Command::Help));
     }
 }

@@ -52,20 +52,14 @@ async fn run() -> Result<(), RunError> {
         Command::Help => return Ok(io::stdout().write_all(args::HELP.as_bytes())?),
         Command::Serve(args) => *args,
     };
-    let Args {
-        mut config,
-        api_key_file,
-        seed_file,
-    } = args;
+    let Args { mut config, api_key_file, seed_file } = args;
     // Before anything listens, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     if let Some(path) = &api_key_file {
         config.api_key = Some(read_file(path)?.trim().to_owned());
     }
     let seed = match seed_file {
-        Some(path) => {
-            serde_json::from_str(&read_file(&path)?).map_err(|error| RunError::Seed(path, error))?
-        }
+        Some(path) => serde_json::from_str(&read_file(&path)?).map_err(|error| RunError::Seed(path, error))?,
         None => Seed::default(),
     };
     let manager = Manager::start(config).await?;
@@ -94,14 +88,9 @@ fn announce(manager: &Manager, with_key: bool) -> io::Result<()> {
 fn read_file(path: &Path) -> Result<String, RunError> {
     let failed = |error| RunError::Read(path.to_owned(), error);
     let mut text = String::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
-        .map_err(failed)?;
-    if read as u64 > MAX_FILE_BYTES {
-        Err(RunError::TooLarge(path.to_owned()))
-    } else {
-        Ok(text)
-    }
+    let read =
+        File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)).map_err(failed)?;
+    if read as u64 > MAX_FILE_BYTES { Err(RunError::TooLarge(path.to_owned())) } else { Ok(text) }
 }
 
 /// An error with its causes, on one line.

@@ -1,0 +1,86 @@
+//! The verbs, one file each: argument types, then the command, then what it prints.
+
+pub mod account;
+pub mod anchor;
+pub mod audit;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod doctor;
+pub mod init;
+pub mod outbox;
+pub mod session;
+pub mod totp;
+pub mod verify;
+pub mod worker;
+
+use clap::Subcommand;
+
+use crate::{
+    context::{Context, Globals},
+    failure::Failure,
+};
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a vault
+    Init(init::InitArgs),
+    /// Add, look at and change accounts
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+    /// Print the current one-time code of an account
+    Totp(totp::TotpArgs),
+    /// Look at sessions, and make them fresh
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    /// Work on the manager's tasks
+    #[command(subcommand)]
+    Worker(worker::WorkerCommand),
+    /// Look at what is owed to the manager
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
+    /// Look at who did what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Check every row, record and audit entry of the vault
+    Verify(verify::VerifyArgs),
+    /// Accept the vault as it is after its anchor was lost or a backup was restored
+    #[command(subcommand)]
+    Anchor(anchor::AnchorCommand),
+    /// Watch the main job on a vault, a manager and a site of its own
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
+    /// Check files, process, clock, settings, sites and manager, and say how to mend what is wrong
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// What went wrong; whatever the command had printed by then is printed.
+pub async fn run(globals: Globals, command: Command) -> Result<(), Failure> {
+    // The one command for when settings are wrong.
+    if let Command::Doctor(args) = command {
+        return doctor::run(globals, args).await;
+    }
+    #[cfg(feature = "demo")]
+    if let Command::Demo(args) = command {
+        return demo::run(&globals, args).await;
+    }
+    let cx = &Context::new(globals)?;
+    match command {
+        Command::Init(args) => init::run(cx, args).await,
+        Command::Account(command) => account::run(cx, command).await,
+        Command::Totp(args) => totp::run(cx, args).await,
+        Command::Session(command) => session::run(cx, command).await,
+        Command::Worker(command) => worker::run(cx, command).await,
+        Command::Outbox(command) => outbox::run(cx, command).await,
+        Command::Audit(command) => audit::run(cx, command).await,
+        Command::Verify(args) => verify::run(cx, args).await,
+        Command::Anchor(command) => anchor::run(cx, command).await,
+        // Both have run above, without settings.
+        Command::Doctor(_) => Ok(()),
+        #[cfg(feature = "demo")]
+        Command::Demo(_) => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! What a group does when one of its operations cannot be finished.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    KeyBinder,
+    crypto::{FORMAT_VERSION, Keyring, Sealed},
+    model::VaultId,
+    store::{
+        Changes, ItemRow, KeyMaterial, Saved,
+        sqlite::{SCHEMA_VERSION, SqliteFile, known::Known, profile, verbs},
+    },
+};
+
+/// A new vault file and a connection to it, outside of any thread.
+struct File {
+    _dir: tempfile::TempDir,
+    conn: Connection,
+    binder: KeyBinder,
+}
+
+impl File {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let path = dir.path().join("v.db");
+        let vault = VaultId::from_bytes([3; 16]);
+        let binder = KeyBinder::new(Arc::new(Keyring::generate(vault).unwrap()));
+        let (slots, data_keys) = (Vec::new(), Vec::new());
+        let keys = KeyMaterial { generation: 1, slots_mac: [1; 32], slots, data_keys };
+        let header = Header {
+            counter: 0,
+            digest_top: [0; 32],
+            slots_generation: 1,
+            slots_mac: [1; 32],
+            schema_version: SCHEMA_VERSION,
+            format_floor: FORMAT_VERSION,
+            incarnation: 1,
+            data_epoch: 1,
+            audit: Vec::new(),
+            created_ms: 0,
+            log_sum: [0; 32],
+        };
+        drop(SqliteFile::create(&path, vault, 0, &binder, header, &keys).unwrap());
+        Self { conn: profile::connect(&path, true).unwrap(), _dir: dir, binder }
+    }
+
+    /// Runs `run` in a transaction of its own, which is rolled back.
+    fn transaction(&self, run: impl FnOnce(&mut Tx<'_>)) {
+        self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (verified, mut known) = (Verified::new(), Known::load(&self.conn, &self.binder).unwrap());
+        run(&mut Tx::new(&self.conn, &self.binder, &verified, &mut known));
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK").unwrap();
+        }
+    }
+
+    fn items(&self) -> i64 {
+        self.conn.query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap()
+    }
+}
+
+fn put(tx: &mut Tx<'_>, id: u8, bytes: usize) -> Result<Saved, StoreError> {
+    let sealed = Sealed::from_bytes(vec![id; bytes]);
+    let item = ItemRow { tag: 1, id: [id; 16], rev: 1, epoch: 1, ix: None, open: false, sealed };
+    let changes = Changes { items: vec![item], ..Changes::default() };
+    tx.operation(|tx| verbs::save(tx, &changes))
+}
+
+#[test]
+fn after_sqlite_has_ended_a_full_transaction_nothing_more_is_written() {
+    let file = File::new();
+    let pages: i64 = file.conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    file.conn.pragma_update(None, "max_page_count", pages + 20).unwrap();
+    file.transaction(|tx| {
+        assert_eq!(put(tx, 1, 100).unwrap(), Saved::Done);
+        assert!(matches!(put(tx, 2, 1_000_000), Err(StoreError::Full)));
+        assert!(matches!(put(tx, 3, 100), Err(StoreError::Full)), "it would be committed on its own");
+        assert!(matches!(tx.lost(), Some(StoreError::Full)));
+    });
+    assert_eq!(file.items(), 0, "no operation of the group outlives it");
+    file.transaction(|tx| {
+        assert_eq!(put(tx, 3, 100).unwrap(), Saved::Done);
+        assert!(tx.lost().is_none());
+    });
+}
+
+#[test]
+fn an_operation_that_is_not_kept_leaves_the_header_as_it_was() {
+    let file = File::new();
+    file.transaction(|tx| {
+        let before = tx.known.header.clone();
+        let refused = tx.operation(|tx| {
+            tx.header_mut().slots_generation = 9;
+            Ok(((), Keep::No))
+        });
+        refused.unwrap();
+        assert_eq!(tx.known.header, before);
+        let kept = tx.operation(|tx| {
+            tx.header_mut().slots_generation = 9;
+            Ok(((), Keep::Yes))
+        });
+        kept.unwrap();
+        assert_eq!(tx.known.header.slots_generation, 9);
+    });
+}

@@ -1,0 +1,91 @@
+//! From a file and a passphrase to keys, step by step, each step checked before the next trusts it.
+//!
+//! Reads only; starts nothing.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::{UnlockError, UnlockWith};
+use crate::{
+    KeyBinder,
+    anchor_file::{AnchorFile, AnchorFileError},
+    crypto::{Anchor, Header, Keyring, OpenError, RootKey, SlotRecord, Unlock},
+    store::{Head, KeyMaterial, StoreError, Tampering, same_mac, sqlite::SqliteFile},
+};
+
+/// The root key of the first slot that opens; not compared with any commitment yet.
+pub(super) fn unlock(file: &SqliteFile, with: &UnlockWith) -> Result<RootKey, UnlockError> {
+    let how = match with {
+        UnlockWith::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
+        UnlockWith::Identity(text) => Unlock::Identity(text),
+    };
+    let slots = file.key_material().slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok());
+    slots.take(SLOTS_TRIED).find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
+}
+
+/// The keyring of an unlocked root key, the slot list authenticated, the incarnation taken from the sealed header.
+pub(super) fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockError> {
+    let material = file.key_material();
+    let keys = Keyring::load(root, file.vault(), 1, &material.data_keys);
+    let mut keys = keys.map_err(|_: OpenError| UnlockError::CannotUnlock)?;
+    checked_slots(&keys, material)?;
+    let (counter, sealed) = file.header()?;
+    let header = Header::open(&keys, counter, &sealed);
+    let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
+    if header.data_epoch != keys.epoch() {
+        return Err(StoreError::tampered(Tampering::Header, None).into());
+    }
+    keys.set_incarnation(header.incarnation);
+    Ok(keys)
+}
+
+/// Checks that the file knows the anchored commit.
+pub(super) fn check_anchor(
+    file: &SqliteFile,
+    anchor_file: &AnchorFile,
+    keys: &Arc<Keyring>,
+    mut anchor: Anchor,
+) -> Result<(), UnlockError> {
+    let binder = KeyBinder::new(Arc::clone(keys));
+    for _ in 0..ANCHOR_LOOKS {
+        if file.knows(&binder, head_of(&anchor))? {
+            return Ok(());
+        }
+        // While the passphrase was being stretched another process may have moved the anchor on and forgotten the
+        // headers before it: only an anchor that stands still and is not known tells of a rollback.
+        let (newer, mac) = anchor_file.read(file.vault())?;
+        newer.check_mac(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        if newer.sequence == anchor.sequence {
+            break;
+        }
+        anchor = newer;
+    }
+    Err(StoreError::tampered(Tampering::Rollback, None).into())
+}
+
+/// The commit that an anchor remembers.
+pub(super) fn head_of(anchor: &Anchor) -> Head {
+    Head { counter: anchor.counter, hash: anchor.header_hash }
+}
+
+/// The slots, once the MAC of their list was checked.
+pub(super) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
+    let tampered = || StoreError::tampered(Tampering::Header, None);
+    let slots = material
+        .slots
+        .iter()
+        .map(|bytes| SlotRecord::from_bytes(bytes))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| tampered())?;
+    if !same_mac(&keys.slots_mac(material.generation, &slots), &material.slots_mac) {
+        return Err(tampered());
+    }
+    Ok(slots)
+}
+
+/// Looks at an anchor that others move: they do so once a second, a look takes a millisecond.
+const ANCHOR_LOOKS: usize = 16;
+/// Slots tried for one unlock: each passphrase slot costs a key derivation, so an attacker's list must not stall us.
+const SLOTS_TRIED: usize = 16;
