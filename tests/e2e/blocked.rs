@@ -57,7 +57,7 @@ async fn a_locked_account_is_tried_once_and_told_as_dead() {
     check(Row {
         block: |world, ann| world.site.set_state(&ann.name, AtSite::Locked).unwrap(),
         state: AccountState::Locked,
-        put: "status=dead error_message",
+        put: "error_message status=dead",
         attempts: 1,
     })
     .await;
@@ -68,7 +68,7 @@ async fn a_banned_account_is_tried_once_and_told_as_banned() {
     check(Row {
         block: |world, ann| world.site.set_state(&ann.name, AtSite::Banned).unwrap(),
         state: AccountState::Banned,
-        put: "status=banned error_message",
+        put: "error_message status=banned",
         attempts: 1,
     })
     .await;
@@ -79,7 +79,7 @@ async fn a_challenged_account_is_tried_once_and_taken_out_of_the_pool() {
     check(Row {
         block: |world, ann| world.site.set_state(&ann.name, AtSite::Challenged).unwrap(),
         state: AccountState::NeedsHuman,
-        put: "status=failed note",
+        put: "note status=failed",
         attempts: 1,
     })
     .await;
@@ -90,7 +90,7 @@ async fn a_wrong_password_is_sent_once_and_the_account_taken_out_of_the_pool() {
     check(Row {
         block: |world, ann| world.site.set_password(&ann.name, "changed elsewhere").unwrap(),
         state: AccountState::NeedsHuman,
-        put: "status=failed note",
+        put: "note status=failed",
         attempts: 1,
     })
     .await;
@@ -127,7 +127,7 @@ async fn a_live_session_of_an_account_that_gets_banned_leads_to_no_login() {
     assert_eq!((summary.done, summary.failed, summary.owed), (0, 1, 0));
     let counts = world.site.counts("ann");
     assert_eq!((counts.logins, counts.stopped_logins, counts.posts), (0, 0, 0));
-    assert_eq!(puts(&world, &ann), ["status=banned error_message"]);
+    assert_eq!(puts(&world, &ann), ["error_message status=banned"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

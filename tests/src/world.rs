@@ -81,7 +81,10 @@ impl World {
     pub async fn with(manager: ManagerConfig, site: SiteConfig) -> Self {
         install_tls_provider();
         // What the parts say goes to the test's output, which the runner shows of a test that fails.
-        let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter(std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into())).try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_env_filter(std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+            .try_init();
         let manager = Manager::start(manager).await.unwrap();
         let site = Arc::new(Site::start(site).await.unwrap());
         let folder = tempfile::tempdir().unwrap();
@@ -261,7 +264,8 @@ impl World {
 
     /// Who the site takes the bearer of `cookie` for, asked by a plain client; none where it takes them for nobody.
     pub async fn whoami(&self, cookie: &str) -> Option<String> {
-        let request = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("{}/api/me", self.site.origin()));
+        let request =
+            reqwest::Client::builder().no_proxy().build().unwrap().get(format!("{}/api/me", self.site.origin()));
         let answer = request.header("cookie", cookie).send().await.unwrap();
         let me: Value = answer.json().await.unwrap();
         me.get("username").and_then(Value::as_str).map(str::to_owned)

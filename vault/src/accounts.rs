@@ -261,8 +261,11 @@ impl Vault {
             let theirs = admissible(said.fields.duplicate());
             let merged = merge(record.base, record.fields, theirs, &record.owed);
             (record.fields, record.base) = (merged.fields, merged.base);
-            if let Some(status) = &said.status {
-                record.manager_status = Some(escape_bounded(status, limits::NAME_MAX_BYTES));
+            if let Some(status) = said.status.as_ref().map(|status| escape_bounded(status, limits::NAME_MAX_BYTES)) {
+                if record.manager_status.as_ref() != Some(&status) {
+                    self.hear_status(&mut record, &status);
+                }
+                record.manager_status = Some(status);
             }
             let cookie_won = merged.won.contains(&(Field::Cookie, Winner::Manager));
             let mut changes = Changes::default();
@@ -346,6 +349,18 @@ impl Vault {
         let (account, session) = self.store.account(id).await?.ok_or(AccountError::Unknown(id))?;
         let session = session.map(|row| Ok::<_, StoreError>((row.rev, self.open_session(&row)?))).transpose()?;
         Ok((self.open_account(&account)?, session))
+    }
+
+    /// Somebody else found the account banned or dead: that is a person's to undo. It counts when the manager begins to
+    /// say so, not as long as it does: a person's word here is not overruled by what the manager has yet to be told.
+    fn hear_status(&self, record: &mut AccountRecord, status: &str) {
+        let state = match status {
+            "banned" => AccountState::Banned,
+            "dead" => AccountState::Dead,
+            _ => return,
+        };
+        let evidence = "the manager's record says so".to_owned();
+        record.standing = Standing { state, since_ms: self.opener.clock.wall_ms(), evidence };
     }
 
     /// Reads, changes and writes an account; again when somebody else was faster.
@@ -598,6 +613,10 @@ pub fn admissible(mut fields: Fields) -> Fields {
         tracing::warn!("a TOTP secret from the manager cannot be read and is left out");
         fields.totp = None;
     }
+    if fields.cookie.as_ref().is_some_and(|cookie| !is_cookie_string(cookie)) {
+        tracing::warn!("a cookie string from the manager cannot be read and is left out");
+        fields.cookie = None;
+    }
     for field in Field::ALL {
         let limit = match field {
             Field::Username | Field::Email => limits::NAME_MAX_BYTES,
@@ -615,6 +634,11 @@ pub fn admissible(mut fields: Fields) -> Fields {
         }
     }
     fields
+}
+
+/// Whether a jar of any site would take it.
+fn is_cookie_string(cookie: &Secret) -> bool {
+    Url::parse("https://any.invalid").is_ok_and(|origin| Jar::new().import_flat(&origin, cookie, 0).is_ok())
 }
 
 fn invalid(field: &'static str, problem: String) -> AccountError {

@@ -316,6 +316,11 @@ impl Checkout {
         self.lease.hold.token
     }
 
+    /// Forgets what the site set in this checkout: the cookies of a wall say nothing about the session.
+    pub fn discard_cookies(&mut self) {
+        self.jar = self.base.duplicate();
+    }
+
     /// Reads the account and session anew, after a refresh.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ pub struct DueReport {
     pub id: MessageId,
     /// The revision that it was read at.
     pub rev: u64,
-    /// Deliveries tried so far.
+    /// Deliveries tried before this one.
     pub tries: u32,
     /// Whether an earlier try lost its answer: to be looked up before it is sent again.
     pub ambiguous: bool,
@@ -89,6 +89,14 @@ pub struct LaneHold {
     lane: Lane,
 }
 
+impl DueReport {
+    /// The delivery that did not take place: it stands as it did before its turn.
+    #[must_use]
+    pub fn untried(&self) -> Delivery {
+        if self.ambiguous { Delivery::Ambiguous(Duration::ZERO) } else { Delivery::Later(Duration::ZERO) }
+    }
+}
+
 impl Vault {
     /// Takes the right to deliver a lane; none while another process has it.
     ///
@@ -105,11 +113,15 @@ impl Vault {
         Ok(self.take(resource, &ask, None).await?.ok().map(|lease| LaneHold { lease, lane }))
     }
 
-    /// Keeps the right to a lane; false when it is lost.
+    /// Keeps the right to a lane, renewing it once half of its time is over; false when it is lost.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn keep_lane(&self, lane: &mut LaneHold) -> Result<bool, StoreError> {
+        let half_ms = u64::try_from(LANE_TTL.as_millis() / 2).unwrap_or(0);
+        if self.opener.clock.boot().ms + half_ms < lane.lease.until_ms() {
+            return Ok(true);
+        }
         self.renew(&mut lane.lease).await
     }
 
@@ -159,6 +171,9 @@ impl Vault {
     /// The task reports whose turn has come, at most `limit`: the first of each task, once its account's updates are
     /// delivered.
     ///
+    /// They are durably in doubt from here on until [`Vault::settle_report`], so that a crash after the sending leads to
+    /// a look-up and not to a blind repeat.
+    ///
     /// # Errors
     /// [`StoreError`].
     pub async fn due_reports(&self, lane: &mut LaneHold, limit: usize) -> Result<Vec<DueReport>, StoreError> {
@@ -175,15 +190,24 @@ impl Vault {
             let waits = row.after.is_some_and(|account| owing.contains(account.as_bytes()));
             first && row.state != Owed::Stuck && row.due_ms <= now_ms && !waits
         });
-        due.take(limit)
-            .map(|row| {
-                let MessageBody::Task(body) = self.open_message(row)? else {
-                    return Err(StoreError::tampered(Tampering::Substitution, None));
-                };
-                let ambiguous = row.state == Owed::Ambiguous;
-                Ok(DueReport { id: row.id, rev: row.rev, tries: row.tries, ambiguous, body })
-            })
-            .collect()
+        let due: Vec<_> = due.take(limit).collect();
+        let in_doubt = |row: &&OutboxRow| {
+            let how = Settlement::Later { due_ms: row.due_ms, state: Owed::Ambiguous };
+            Settle { id: row.id, rev: row.rev, how }
+        };
+        let marks: Vec<_> = due.iter().map(in_doubt).collect();
+        if !marks.is_empty() && self.store.settle(marks, Changes::default()).await? != Saved::Done {
+            // Another process is at it; its own turn brings them.
+            return Ok(Vec::new());
+        }
+        let open = |row: &&OutboxRow| {
+            let MessageBody::Task(body) = self.open_message(row)? else {
+                return Err(StoreError::tampered(Tampering::Substitution, None));
+            };
+            let ambiguous = row.state == Owed::Ambiguous;
+            Ok(DueReport { id: row.id, rev: row.rev + 1, tries: row.tries / WRITES_PER_TRY, ambiguous, body })
+        };
+        due.iter().map(open).collect()
     }
 
     /// Says how the delivery of a report ended.
@@ -244,7 +268,11 @@ impl Vault {
         }
         let tries = rows.iter().map(|row| row.tries).max().unwrap_or(0);
         let answer = api.update(&manager_id, &update).await;
-        round.unauthorized = matches!(&answer, Err(error) if error.class() == Class::Stop);
+        if matches!(&answer, Err(error) if error.class() == Class::Stop) {
+            // Nothing was done, and nothing is put off: with the right key it is due at once.
+            round.unauthorized = true;
+            return Ok(());
+        }
         let delivery = match answer {
             Ok(Updated { missing, .. }) if missing.is_empty() => Delivery::Done,
             Ok(Updated { missing, .. }) => Delivery::Stuck(format!("the manager did not write {}", missing.join(", "))),
@@ -338,10 +366,9 @@ pub fn backoff(tries: u32) -> Duration {
 
 fn delivery_of(error: &UpdateError, tries: u32) -> Delivery {
     match error.class() {
-        Class::Stop => Delivery::Later(UNAUTHORIZED_AFTER),
         Class::Retry { after } => Delivery::Later(after.unwrap_or_else(|| backoff(tries))),
         // The same PUT made twice writes the same values.
-        Class::Ambiguous => Delivery::Ambiguous(backoff(tries)),
+        Class::Stop | Class::Ambiguous => Delivery::Ambiguous(backoff(tries)),
         Class::Permanent => Delivery::Stuck(error.to_string()),
     }
 }
@@ -357,5 +384,5 @@ const OUTBOX_PAGE_MAX: u32 = 10_000;
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait between two deliveries.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
-/// After a refused key: a person has to act, so there is no hurry.
-const UNAUTHORIZED_AFTER: Duration = Duration::from_secs(60);
+/// A report is written twice for each try, before it is sent and with what came of it, and each write counts.
+const WRITES_PER_TRY: u32 = 2;

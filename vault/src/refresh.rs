@@ -249,17 +249,6 @@ impl Turn<'_> {
             }
         };
         let pulled = self.vault.merge_manager(self.id, &said, Some(&self.ask.origin)).await?;
-        // Somebody else found it banned or dead: that is a person's to undo.
-        let ended = match said.status.as_deref() {
-            Some("banned") => Some(AccountState::Banned),
-            Some("dead") => Some(AccountState::Dead),
-            _ => None,
-        };
-        if let Some(state) = ended {
-            let evidence = "the manager's record says so".to_owned();
-            let standing = Standing { state, since_ms: self.vault.opener.clock.wall_ms(), evidence };
-            self.vault.mark_standing(self.id, &standing).await?;
-        }
         Ok(pulled.new_cookie)
     }
 
@@ -502,14 +491,6 @@ impl Steps<'_> {
         let items = vault.item_rows(&[turn.intent_item(&next, true)]).map_err(unavailable)?;
         let ask = StepAsk { hold: turn.hold(), secret, step, epoch: vault.keys.epoch() };
         vault.store.reserve_step(ask, Changes { items, ..Changes::default() }).await.map_err(unavailable)
-    }
-}
-
-impl Vault {
-    /// Writes how an account stands without telling the manager, who said so.
-    async fn mark_standing(&self, id: AccountId, standing: &Standing) -> Result<(), AccountError> {
-        let edit = crate::accounts::Edit { standing: Some(standing.clone()), ..Default::default() };
-        self.edit_account(id, &edit).await.map(|_| ())
     }
 }
 

@@ -16,7 +16,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::{event::Event, run::Watch, sources::social::SocialSource};
+use crate::{
+    event::Event,
+    run::{Watch, passes},
+    sources::social::SocialSource,
+    work::Halt,
+};
 
 /// What is said about a social task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,26 @@ pub(crate) struct Reporter {
     /// Rung when something new is owed.
     pub(crate) bell: Arc<Notify>,
     pub(crate) watch: Watch,
+    /// Cancelled when nothing can be delivered any more, so that no more work is begun.
+    pub(crate) fatal: CancellationToken,
+}
+
+/// Both lanes of the outbox in hand.
+struct Lanes {
+    accounts: LaneHold,
+    tasks: LaneHold,
+}
+
+/// Whether the manager has a report, by its account record.
+enum Shown {
+    /// It shows this very report.
+    Yes,
+    /// It shows another one on the same task.
+    No,
+    /// It follows a newer task by now, or there is no record to ask: that tells nothing.
+    Nothing,
+    /// It could not be read.
+    Unread,
 }
 
 #[derive(Encode, Decode)]
@@ -85,21 +110,35 @@ impl Report {
 
 impl Reporter {
     /// Delivers until `stop`; then once more what is due, within the caller's patience.
-    pub(crate) async fn run(&self, stop: &CancellationToken) -> Result<(), StoreError> {
-        let mut lanes: Option<(LaneHold, LaneHold)> = None;
+    pub(crate) async fn run(&self, stop: &CancellationToken) -> Result<(), Halt> {
+        let mut lanes = None;
+        let ended = self.deliver_until(stop, &mut lanes).await;
+        if ended.is_err() {
+            self.fatal.cancel();
+        }
+        if let Some(Lanes { accounts, tasks }) = lanes {
+            self.vault.leave_lane(accounts).await?;
+            self.vault.leave_lane(tasks).await?;
+        }
+        ended
+    }
+
+    async fn deliver_until(&self, stop: &CancellationToken, lanes: &mut Option<Lanes>) -> Result<(), Halt> {
         loop {
             let last = stop.is_cancelled();
-            if lanes.is_none() {
-                lanes = self.take_lanes().await?;
-            }
-            let mut moved = 0;
-            if let Some((accounts, tasks)) = &mut lanes {
-                moved = self.round(accounts, tasks).await?;
-            }
-            if last && moved == 0 {
-                break;
-            }
-            if moved == 0 {
+            let moved = match self.round(lanes).await {
+                Ok(moved) => moved,
+                Err(Halt::Vault(error)) if passes(&error) => {
+                    tracing::error!(%error, "the vault could not take a write; reports are tried again");
+                    0
+                }
+                Err(halt) => return Err(halt),
+            };
+            if moved > 0 {
+                (self.watch)(Event::Delivered { messages: moved });
+            } else if last {
+                return Ok(());
+            } else {
                 tokio::select! {
                     () = self.bell.notified() => {}
                     () = stop.cancelled() => {}
@@ -107,17 +146,45 @@ impl Reporter {
                 }
             }
         }
-        if let Some((accounts, tasks)) = lanes {
-            self.vault.leave_lane(accounts).await?;
-            self.vault.leave_lane(tasks).await?;
-        }
-        Ok(())
     }
 
-    async fn take_lanes(&self) -> Result<Option<(LaneHold, LaneHold)>, StoreError> {
+    /// One round over both lanes, where they are to be had; says how many messages left the outbox.
+    async fn round(&self, lanes: &mut Option<Lanes>) -> Result<usize, Halt> {
+        if lanes.is_none() {
+            *lanes = self.take_lanes().await?;
+        }
+        let Some(Lanes { accounts, tasks }) = lanes else { return Ok(0) };
+        if !self.vault.keep_lane(accounts).await? || !self.vault.keep_lane(tasks).await? {
+            // A sleep longer than the lease, for one: another process may be at it.
+            *lanes = None;
+            return Ok(0);
+        }
+        let told = self.vault.deliver_accounts(accounts, &self.api).await?;
+        if told.unauthorized {
+            return Err(self.key_refused());
+        }
+        let mut moved = told.delivered + told.stuck;
+        for due in self.vault.due_reports(tasks, ROUND).await? {
+            if !self.vault.keep_lane(tasks).await? {
+                break;
+            }
+            let delivery = self.deliver(&due).await;
+            moved += usize::from(matches!(delivery, Some(Delivery::Done | Delivery::Stuck(_))));
+            match delivery {
+                Some(delivery) => self.vault.settle_report(&due, &delivery).await?,
+                None => {
+                    self.vault.settle_report(&due, &due.untried()).await?;
+                    return Err(self.key_refused());
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn take_lanes(&self) -> Result<Option<Lanes>, StoreError> {
         let Some(accounts) = self.vault.take_lane(Lane::Account).await? else { return Ok(None) };
         match self.vault.take_lane(Lane::Task).await? {
-            Some(tasks) => Ok(Some((accounts, tasks))),
+            Some(tasks) => Ok(Some(Lanes { accounts, tasks })),
             None => {
                 self.vault.leave_lane(accounts).await?;
                 Ok(None)
@@ -125,80 +192,62 @@ impl Reporter {
         }
     }
 
-    /// One round over both lanes; says how many messages left the outbox.
-    async fn round(&self, accounts: &mut LaneHold, tasks: &mut LaneHold) -> Result<usize, StoreError> {
-        let told = self.vault.deliver_accounts(accounts, &self.api).await?;
-        if told.unauthorized {
-            (self.watch)(Event::KeyRefused);
-            return Ok(0);
-        }
-        let mut moved = told.delivered + told.stuck;
-        for due in self.vault.due_reports(tasks, ROUND).await? {
-            let (delivery, refused) = self.deliver(&due).await;
-            moved += usize::from(matches!(delivery, Delivery::Done | Delivery::Stuck(_)));
-            self.vault.settle_report(&due, &delivery).await?;
-            if refused {
-                (self.watch)(Event::KeyRefused);
-                return Ok(0);
-            }
-        }
-        if moved > 0 {
-            (self.watch)(Event::Delivered { messages: moved });
-        }
-        Ok(moved)
+    fn key_refused(&self) -> Halt {
+        (self.watch)(Event::KeyRefused);
+        Halt::KeyRefused
     }
 
-    /// Sends one report; says whether the key was refused.
-    async fn deliver(&self, due: &DueReport) -> (Delivery, bool) {
+    /// Sends one report; nothing where the key is refused.
+    async fn deliver(&self, due: &DueReport) -> Option<Delivery> {
         let Some(report) = Report::read(&due.body) else {
-            return (Delivery::Stuck("the report is of a kind that this version does not know".into()), false);
+            return Some(Delivery::Stuck("the report is of a kind that this version does not know".into()));
         };
-        if due.ambiguous && self.shows(&report).await == Some(true) {
-            return (Delivery::Done, false);
+        if due.ambiguous && matches!(self.shown(&report).await, Shown::Yes) {
+            return Some(Delivery::Done);
         }
         let sent = match &report.says {
             Says::Complete { link } => self.source.complete(&report.task, link).await,
             Says::Fail { message } => self.source.fail(&report.task, message).await,
         };
-        let Err(error) = sent else { return (Delivery::Done, false) };
-        let delivery = match error.class() {
-            Class::Stop => return (Delivery::Later(KEY_REFUSED_AFTER), true),
+        let Err(error) = sent else { return Some(Delivery::Done) };
+        tracing::warn!(task = %report.task, %error, "a report was not taken");
+        match error.class() {
+            Class::Stop => None,
             Class::Retry { after } => {
                 let after = after.unwrap_or_else(|| backoff(due.tries));
                 // What was in doubt stays in doubt until it was looked up.
-                if due.ambiguous { Delivery::Ambiguous(after) } else { Delivery::Later(after) }
+                Some(if due.ambiguous { Delivery::Ambiguous(after) } else { Delivery::Later(after) })
             }
-            Class::Ambiguous => Delivery::Ambiguous(error.retry_after().unwrap_or_else(|| backoff(due.tries))),
-            Class::Permanent => self.refused(&report, due.ambiguous, &error).await,
-        };
-        tracing::warn!(task = %report.task, %error, "a report was not taken");
-        (delivery, false)
+            Class::Ambiguous => Some(Delivery::Ambiguous(error.retry_after().unwrap_or_else(|| backoff(due.tries)))),
+            Class::Permanent => Some(self.refused(&report, due, &error).await),
+        }
     }
 
     /// A refusal for good: after a lost answer it may mean that the first one was taken.
-    async fn refused(&self, report: &Report, ambiguous: bool, error: &CallError) -> Delivery {
-        if ambiguous {
-            match &report.says {
-                Says::Complete { .. } => match self.shows(report).await {
-                    Some(true) => return Delivery::Done,
-                    Some(false) => {}
-                    None => return Delivery::Ambiguous(backoff(0)),
-                },
-                // A task shows no status: that it refuses a second fail is the only evidence of the first.
-                Says::Fail { .. } => {
-                    tracing::info!(task = %report.task, "a fail was refused after a lost answer: taken as delivered");
-                    return Delivery::Done;
-                }
+    async fn refused(&self, report: &Report, due: &DueReport, error: &CallError) -> Delivery {
+        match self.shown(report).await {
+            Shown::Yes => Delivery::Done,
+            Shown::Nothing if due.ambiguous => {
+                // The refusal is the only evidence that there is, and the usual reason for it is the first report.
+                tracing::info!(task = %report.task, "a report was refused after a lost answer: taken as delivered");
+                Delivery::Done
             }
+            Shown::Unread if due.ambiguous => Delivery::Ambiguous(backoff(due.tries)),
+            Shown::No | Shown::Nothing | Shown::Unread => Delivery::Stuck(error.to_string()),
         }
-        Delivery::Stuck(error.to_string())
     }
 
-    /// Whether the manager's account record shows the report; none where it cannot be told.
-    async fn shows(&self, report: &Report) -> Option<bool> {
-        let (Says::Complete { link }, Some(account)) = (&report.says, &report.account) else { return None };
-        let said = self.api.read(account).await.ok()?;
-        Some(said.post_task_id.as_deref() == Some(&report.task) && said.post_link.as_deref() == Some(link))
+    async fn shown(&self, report: &Report) -> Shown {
+        // A fail shows nowhere.
+        let (Says::Complete { link }, Some(account)) = (&report.says, &report.account) else { return Shown::Nothing };
+        match self.api.read(account).await {
+            Ok(said) if said.post_task_id.as_deref() != Some(&report.task) => Shown::Nothing,
+            Ok(said) if said.post_link.as_deref() == Some(link) => Shown::Yes,
+            Ok(said) if said.post_link.is_none() => Shown::Nothing,
+            Ok(_) => Shown::No,
+            Err(error) if error.class() == Class::Permanent => Shown::Nothing,
+            Err(_) => Shown::Unread,
+        }
     }
 }
 
@@ -208,8 +257,6 @@ const SOCIAL: u8 = 1;
 const ROUND: usize = 100;
 /// How often the outbox is looked at when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// After a refused key: a person has to act.
-const KEY_REFUSED_AFTER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
