@@ -4,9 +4,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod accounts;
 mod blocked;
 mod check;
 mod images;
+mod redirects;
 mod sessions;
+mod site_faults;
+mod stop;
 mod tasks;
 mod wordpress_fixture;

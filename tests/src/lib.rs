@@ -5,4 +5,5 @@
 pub mod process_group;
 pub mod processes;
 pub mod servers;
+pub mod tap;
 pub mod world;

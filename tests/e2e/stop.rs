@@ -1,0 +1,72 @@
+//! Stops: what runs is finished or parked, the next run completes, and nothing happens twice.
+
+use std::time::Duration;
+
+use latchkey_tests::world::World;
+use latchkey_worker::{Ending, Event};
+use tokio_util::sync::CancellationToken;
+
+use crate::check::assert_posted_once;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_in_mid_run_finishes_what_runs_and_the_next_run_does_the_rest() {
+    let mut world = World::new().await;
+    world.config.concurrency = 3;
+    let authors: Vec<_> = ["ann", "bob", "eve"].map(|name| world.author_out(name)).into();
+    let tasks: Vec<_> = authors.iter().map(|author| world.add_tasks(&author.name, 6, author)).collect();
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+
+    let ran = world
+        .try_run(stop, move |event| {
+            if matches!(event, Event::Ended { ending: Ending::Done { .. }, .. }) {
+                token.cancel();
+            }
+        })
+        .await;
+
+    let stopped = ran.ended.unwrap();
+    assert!((1..=3).contains(&stopped.done), "{stopped:?}");
+    assert!(stopped.parked > 0, "{stopped:?}");
+    assert_eq!(stopped.owed, 0, "the last reports are sent");
+    let summary = world.run().await;
+    assert_eq!(summary.done, 18 - stopped.done);
+    for (author, tasks) in authors.iter().zip(&tasks) {
+        assert_posted_once(&world, author, tasks);
+        assert_eq!(world.site.logins(&author.name), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_without_any_grace_parks_what_runs_and_loses_and_repeats_nothing() {
+    let mut world = World::new().await;
+    world.config.grace = Duration::ZERO;
+    let authors: Vec<_> = ["ann", "bob", "eve"].map(|name| world.author_in(name)).into();
+    let tasks: Vec<_> = authors.iter().map(|author| world.add_tasks(&author.name, 2, author)).collect();
+    // Slow enough that posts are under way when the stop comes.
+    world.site.configure(|behaviour| behaviour.delay_ms = 100);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let ran = world
+        .try_run(stop, move |event| {
+            if matches!(event, Event::Ended { ending: Ending::Done { .. }, .. }) {
+                token.cancel();
+            }
+        })
+        .await;
+    assert!(ran.ended.unwrap().parked > 0);
+    world.site.configure(|behaviour| behaviour.delay_ms = 0);
+    // What was under way may still arrive; a person who has waited for that takes the leases away.
+    for author in &authors {
+        if let Some(account) = world.vault.find_manager_id(&author.id).await.unwrap() {
+            world.vault.revoke_lease(account.id).await.unwrap();
+        }
+    }
+
+    world.run().await;
+
+    for (author, tasks) in authors.iter().zip(&tasks) {
+        assert_posted_once(&world, author, tasks);
+        assert_eq!(world.site.logins(&author.name), 0);
+    }
+}
