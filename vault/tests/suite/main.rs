@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod anchor;
+mod attacks;
+mod child;
 mod common;
 mod conformance;
+mod crash;
+mod full;
 mod life;
+mod processes;
 mod sqlite;
