@@ -48,7 +48,9 @@ impl Child {
     pub(crate) fn from(mut command: Command, folder: &Folder, work: &str, args: &[&str]) -> Self {
         // The identity is nobody's; a file of its own keeps it out of the environment all the same.
         let key = folder.path().join("identity");
-        std::fs::write(&key, folder.identity.expose()).unwrap();
+        if !key.exists() {
+            std::fs::write(&key, folder.identity.expose()).unwrap();
+        }
         command
             .env(WORK, work)
             .env(ARGS, args.join(" "))
