@@ -4,4 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod blocked;
+mod check;
+mod images;
+mod sessions;
+mod tasks;
 mod wordpress_fixture;

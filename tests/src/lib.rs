@@ -5,3 +5,4 @@
 pub mod process_group;
 pub mod processes;
 pub mod servers;
+pub mod world;
