@@ -42,7 +42,7 @@ impl Sample {
         vault.check_in(lent, &CheckIn::default()).await.unwrap();
         vault.put_items(&[item(1)]).await.unwrap();
         let body = b"report".to_vec().into();
-        vault.owe_report(&NewReport { task: "task-1".into(), body }).await.unwrap();
+        vault.owe_report(&NewReport { task: "task-1".into(), body }, &[]).await.unwrap();
         vault.close().await.unwrap();
         let earlier = folder.copy();
 
