@@ -1,6 +1,6 @@
 //! The only place that writes to standard output: one result a command, as text or as one line of JSON.
 //!
-//! Progress, questions and errors go to standard error. What comes from records passes [`safe`] or [`Json`], so that no
+//! Progress, questions and errors go to standard error. What comes from records passes [`safe`] or `Json`, so that no
 //! stored text moves a terminal's cursor. Colours reach terminals only. Knows no command.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ContentArrangement, LineStyle, Table, presets::NOTHING};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use latchkey_vault::text::{escape_bounded, steers};
 use serde::Serialize;
@@ -50,9 +50,13 @@ impl Page {
     /// A table as wide as the terminal, or as its content where there is none.
     pub fn table(&mut self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         let mut table = Table::new();
-        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')));
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(header.to_vec()).add_rows(rows);
+        // A terminal that says it has no width would get one letter a line.
+        if table.width().is_some_and(|width| width < TABLE_WIDTH_MIN) {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
         for line in table.lines() {
             self.line(line.trim_end());
         }
@@ -175,6 +179,8 @@ impl serde_json::ser::Formatter for Json {
 const RESULT_BYTES: usize = 64 * 1024;
 /// Longest text of a record on a line: notes have up to 16 KiB.
 const LINE_MAX_CHARS: usize = 20_000;
+/// Narrower terminals break lines themselves, and better.
+const TABLE_WIDTH_MIN: u16 = 40;
 /// The first column of a list of pairs: the longest name and a blank.
 const PAIR_WIDTH: usize = 18;
 
