@@ -2,6 +2,9 @@
 //!
 //! A row is handed out only after its MAC was checked and its bucket compared, once per process, with the digest.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},

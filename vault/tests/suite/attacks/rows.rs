@@ -80,6 +80,28 @@ async fn a_row_that_is_put_back_is_found_before_it_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_put_back_with_their_digest_do_not_belong_to_the_header() {
+    let sample = Sample::new().await;
+    let replay = |tables: &'static [&'static str]| {
+        let earlier = &sample.earlier;
+        move |conn: &Connection| {
+            attach(conn, earlier);
+            for table in tables {
+                conn.execute_batch(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM old.{table}"))
+                    .unwrap();
+            }
+        }
+    };
+    let all = &["account", "session", "lease", "outbox", "item", "digest_group", "digest_top"];
+    let ann = sample.ann;
+    let touch = async |v: &latchkey_vault::Vault| told(v.account(ann).await);
+    sample.check("rows and digest", replay(all), touch, Tampering::Digest).await;
+    sample.check("rows and groups", replay(&all[..6]), touch, Tampering::Digest).await;
+    sample.check("the digest alone", replay(&all[5..]), touch, Tampering::Digest).await;
+    sample.check("the groups alone", replay(&all[5..6]), touch, Tampering::Digest).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_writing_of_the_same_revision_is_found_before_it_is_used() {
     let sample = Sample::new().await;
     let ann = sample.ann;

@@ -21,6 +21,21 @@ async fn yesterdays_file_is_a_rollback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn yesterdays_file_cannot_be_taught_to_know_the_anchored_commit() {
+    let sample = Sample::new().await;
+    let newest = sample.folder.plain().query_row("SELECT counter, sealed FROM header", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+    });
+    let (counter, sealed) = newest.unwrap();
+    let attacked = sample.folder.copy();
+    fs::copy(&sample.earlier.paths.file, &attacked.paths.file).unwrap();
+    let hash = latchkey_vault::crypto::Header::hash(&sealed);
+    let known = "INSERT INTO header_log VALUES (?1, 1, ?2)";
+    attacked.plain().execute(known, rusqlite::params![counter, hash]).unwrap();
+    assert_eq!(attacked.open().await.err().and_then(|error| error.class()), Some(Tampering::Header));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_taken_away_is_a_rollback() {
     let folder = Folder::new();
     let vault = folder.init().await;
