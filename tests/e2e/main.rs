@@ -4,4 +4,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod killed;
 mod wordpress_fixture;
+mod wordpress_job;
