@@ -7,6 +7,8 @@
 mod blocked;
 mod check;
 mod images;
+mod killed;
 mod sessions;
 mod tasks;
 mod wordpress_fixture;
+mod wordpress_job;
