@@ -71,9 +71,11 @@ impl std::str::FromStr for AccountRef {
         if !(PREFIX_MIN..ID_CHARS).contains(&text.len()) {
             return Err(EXPECTED);
         }
+        // Ids are read in either case and written in lower case.
+        let text = text.to_ascii_lowercase();
         // Zeros are the first letters there are, so this is the first id that can begin so.
         let first = format!("{text:0<ID_CHARS$}").parse().map_err(|_| EXPECTED)?;
-        Ok(Self(Named::Prefix(first, text.to_owned())))
+        Ok(Self(Named::Prefix(first, text)))
     }
 }
 
@@ -108,7 +110,8 @@ mod tests {
         }
         let login = Named::Login("blog.example".into(), "a/b@c".into());
         assert_eq!("blog.example/a/b@c".parse(), Ok(AccountRef(login)));
-        for text in ["", "abc", "zzzz", "ABCD", "a/", "/b", "00000000000000000000000000000"] {
+        assert_eq!("ABCD".parse::<AccountRef>(), "abcd".parse());
+        for text in ["", "abc", "zzzz", "a/", "/b", "00000000000000000000000000000"] {
             assert!(text.parse::<AccountRef>().is_err(), "{text}");
         }
     }

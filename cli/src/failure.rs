@@ -312,6 +312,13 @@ impl From<TransportError> for Failure {
 }
 
 impl Failure {
+    /// A person pressed Ctrl-C.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        let hint = "what was committed is durable; look at the state before you repeat the command";
+        Self::new(Exit::Interrupted, "interrupted", "interrupted", hint)
+    }
+
     /// A command needs the manager, and none is set.
     #[must_use]
     pub fn no_manager() -> Self {

@@ -47,7 +47,7 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let started =
         logging::start(&cli.globals.logs, "warn").map_err(|error| Failure::usage(error.to_string(), "mend it"));
     let ended = match started {
-        Ok(()) => commands::run(cli.globals, cli.command).await,
+        Ok(()) => until_interrupted(cli).await,
         Err(failure) => Err(failure),
     };
     match ended {
@@ -56,6 +56,25 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             printer.failure(&failure);
             failure.exit
         }
+    }
+}
+
+/// Runs the command; Ctrl-C ends those that only touch the vault. What runs a worker ends itself in order.
+async fn until_interrupted(cli: Cli) -> Result<(), Failure> {
+    use Command::{Account, Anchor, Audit, Doctor, Init, Outbox, Session, Totp, Verify};
+    let only_vault = matches!(
+        cli.command,
+        Init(_) | Account(_) | Totp(_) | Session(_) | Outbox(_) | Audit(_) | Verify(_) | Anchor(_) | Doctor(_)
+    );
+    let running = commands::run(cli.globals, cli.command);
+    if !only_vault {
+        return running.await;
+    }
+    tokio::select! {
+        // First, so that no signal is missed.
+        biased;
+        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        ended = running => ended,
     }
 }
 

@@ -53,6 +53,10 @@ impl Page {
         table.load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')));
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(header.to_vec()).add_rows(rows);
+        // A terminal that says it has no width would get one letter a line.
+        if table.width().is_some_and(|width| width < TABLE_WIDTH_MIN) {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
         for line in table.lines() {
             self.line(line.trim_end());
         }
@@ -175,6 +179,8 @@ impl serde_json::ser::Formatter for Json {
 const RESULT_BYTES: usize = 64 * 1024;
 /// Longest text of a record on a line: notes have up to 16 KiB.
 const LINE_MAX_CHARS: usize = 20_000;
+/// Narrower terminals break lines themselves, and better.
+const TABLE_WIDTH_MIN: u16 = 40;
 /// The first column of a list of pairs: the longest name and a blank.
 const PAIR_WIDTH: usize = 18;
 

@@ -1,4 +1,4 @@
-//! Questions to the person at the terminal: secrets without echo, lines, and yes or no. Asks nobody else.
+//! Questions to the person at the terminal: secrets without echo, and yes or no. Asks nobody else.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
 
 use latchkey_vault::Secret;
 
-use crate::{exit::Exit, failure::Failure};
+use crate::failure::Failure;
 
 /// Whether there is a person to ask: a terminal that shows questions, and one that answers come from.
 #[must_use]
@@ -23,27 +23,15 @@ pub fn secret(question: &str) -> Result<Secret, Failure> {
     rpassword::prompt_password(format!("{question}: ")).map(Secret::new).map_err(|error| refused(&error))
 }
 
-/// Asks for a line.
-///
-/// # Errors
-/// As [`secret`].
-pub fn line(question: &str) -> Result<String, Failure> {
-    let ask = || {
-        write!(io::stderr(), "{question}: ")?;
-        io::stderr().flush()?;
-        let mut answer = String::new();
-        BufReader::new(File::open(TERMINAL)?.take(LINE_MAX_BYTES)).read_line(&mut answer)?;
-        Ok(answer.trim().to_owned())
-    };
-    ask().map_err(|error| refused(&error))
-}
-
 /// Asks for a yes; everything else is a no.
 ///
 /// # Errors
 /// As [`secret`].
-pub fn confirm(question: &str) -> Result<bool, Failure> {
-    let answer = line(&format!("{question} [y/N]"))?;
+pub async fn confirm(question: &str) -> Result<bool, Failure> {
+    let question = format!("{question} [y/N]: ");
+    // Beside the runtime's threads, so that Ctrl-C is heard while the answer is waited for.
+    let answer = tokio::task::spawn_blocking(move || line(&question)).await;
+    let answer = answer.unwrap_or_else(|stopped| Err(io::Error::other(stopped))).map_err(|error| refused(&error))?;
     Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
 }
 
@@ -51,18 +39,24 @@ pub fn confirm(question: &str) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// Where there is neither: nothing is to be done then.
-pub fn insist(yes: bool, question: &str) -> Result<(), Failure> {
-    if yes || (is_possible() && confirm(question)?) {
+pub async fn insist(yes: bool, question: &str) -> Result<(), Failure> {
+    if yes || (is_possible() && confirm(question).await?) {
         return Ok(());
     }
     Err(Failure::usage("this needs a person's yes", "look again, then add --yes; nothing was changed"))
 }
 
+fn line(question: &str) -> io::Result<String> {
+    write!(io::stderr(), "{question}")?;
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    BufReader::new(File::open(TERMINAL)?.take(LINE_MAX_BYTES)).read_line(&mut answer)?;
+    Ok(answer.trim().to_owned())
+}
+
 fn refused(error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::Interrupted => {
-            Failure::new(Exit::Interrupted, "interrupted", "interrupted at a question", "nothing was changed")
-        }
+        io::ErrorKind::Interrupted => Failure::interrupted(),
         _ => Failure::io("asking on the terminal", error),
     }
 }

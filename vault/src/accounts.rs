@@ -505,13 +505,7 @@ impl Vault {
         let mut findings = Vec::new();
         let mut after = None;
         loop {
-            let rows = self.store.accounts(FindAccounts::All, after, ACCOUNTS_PAGE_MAX).await;
-            let rows = match rows {
-                Ok(rows) => rows,
-                // The store's check has named it.
-                Err(StoreError::Tampered { .. }) => return Ok(findings),
-                Err(error) => return Err(error),
-            };
+            let rows = self.store.accounts(FindAccounts::All, after, ACCOUNTS_PAGE_MAX).await?;
             let Some(last) = rows.last() else { return Ok(findings) };
             after = Some(last.id);
             for row in &rows {

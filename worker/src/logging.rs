@@ -11,10 +11,24 @@ use tracing_subscriber::EnvFilter;
 #[command(next_help_heading = "Logs")]
 pub struct LogArgs {
     /// What is logged: error, warn, info, debug, trace, or by module
-    #[arg(long, global = true, env = "LATCHKEY_LOG", hide_env_values = true, value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "LATCHKEY_LOG",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILTER"
+    )]
     pub log: Option<String>,
     /// How logs are written
-    #[arg(long, global = true, env = "LATCHKEY_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "LATCHKEY_LOG_FORMAT",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FORMAT"
+    )]
     pub log_format: Option<LogFormat>,
 }
 

@@ -51,7 +51,7 @@ struct Adopted {
 /// Where the check finds anything, or a sound anchor knows a later vault; nothing is changed then.
 pub async fn run(cx: &Context, AnchorCommand::Adopt(args): AnchorCommand) -> Result<(), Failure> {
     let paths = &cx.settings.vault;
-    prompt::insist(args.yes, &format!("Accept {} as it is now?", paths.file.display()))?;
+    prompt::insist(args.yes, &format!("Accept {} as it is now?", paths.file.display())).await?;
     let with = cx.unlock_with()?;
     let bar = cx.printer.progress("checking");
     let adopted = Vault::adopt_anchor(paths, cx.opener(), with, args.accept_rollback, progress(&bar)).await;

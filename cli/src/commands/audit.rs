@@ -107,12 +107,12 @@ impl From<&AuditEntry> for Entry {
 impl Show for Entries {
     fn show(&self, page: &mut Page) {
         let rows = self.entries.iter().map(|entry| {
-            let actor = format!("{} (uid {}, pid {})", safe(&entry.actor), entry.uid, entry.pid);
+            let actor = format!("{} {}/{}", safe(&entry.actor), entry.uid, entry.pid);
             let account = entry.account.as_deref().unwrap_or_default().chars().take(SHORT_ID_CHARS).collect();
             let detail = safe(&entry.detail);
             vec![entry.seq.to_string(), entry.at.clone(), actor, entry.action.to_owned(), account, detail]
         });
-        page.table(&["seq", "at", "actor", "action", "account", "detail"], rows);
+        page.table(&["seq", "at", "actor uid/pid", "action", "account", "detail"], rows);
     }
 }
 

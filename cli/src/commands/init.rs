@@ -98,7 +98,7 @@ pub async fn run(cx: &Context, args: InitArgs) -> Result<(), Failure> {
     if paths.file.symlink_metadata().is_ok() {
         return Err(Failure::from(FileError::Exists).about_vault(&paths.file));
     }
-    let making = prepare(cx, &args)?;
+    let making = prepare(cx, &args).await?;
     let vault = Vault::init(paths, cx.opener(), making.slots).await;
     let vault = vault.map_err(|error| Failure::from(error).about_vault(&paths.file))?;
     for file in making.files {
@@ -115,7 +115,7 @@ pub async fn run(cx: &Context, args: InitArgs) -> Result<(), Failure> {
     cx.printer.print(&made)
 }
 
-fn prepare(cx: &Context, args: &InitArgs) -> Result<Making, Failure> {
+async fn prepare(cx: &Context, args: &InitArgs) -> Result<Making, Failure> {
     let mut making = Making::default();
     // The flag or variable alone: [unlock] of the settings says what unlocks, not what is to be made.
     if let Some(path) = &cx.globals.settings.identity {
@@ -135,7 +135,7 @@ fn prepare(cx: &Context, args: &InitArgs) -> Result<Making, Failure> {
     }
     if let Some(path) = &args.recovery_out {
         making.identity(SlotKind::Recovery, "recovery", path)?;
-    } else if wants_recovery(cx, args)? {
+    } else if wants_recovery(cx, args).await? {
         making.recovery();
     }
     Ok(making)
@@ -164,7 +164,7 @@ fn passphrase(cx: &Context, args: &InitArgs, nothing_else: bool) -> Result<Optio
     Ok(Some(given))
 }
 
-fn wants_recovery(cx: &Context, args: &InitArgs) -> Result<bool, Failure> {
+async fn wants_recovery(cx: &Context, args: &InitArgs) -> Result<bool, Failure> {
     let can_show = stdout().is_terminal() && !cx.printer.is_json();
     if args.recovery {
         let hint = "write it to a file with --recovery-out FILE";
@@ -175,7 +175,7 @@ fn wants_recovery(cx: &Context, args: &InitArgs) -> Result<bool, Failure> {
     if args.no_recovery || !can_show || !prompt::is_possible() {
         return Ok(false);
     }
-    prompt::confirm("Make a recovery key, to be kept on paper?")
+    prompt::confirm("Make a recovery key, to be kept on paper?").await
 }
 
 impl Making {

@@ -2,9 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod anchor;
+mod attacks;
+mod child;
 mod common;
 mod conformance;
+mod crash;
 mod documents;
+mod full;
 mod life;
+mod processes;
 mod sqlite;
 mod views;

@@ -4,8 +4,10 @@ use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use latchkey_vault::{
     Clock, KeyBinder, ManualClock, VaultId,
-    store::{Binder, Changes, FindItems, ItemRow, Saved, Store, sqlite::SqliteFile},
+    crypto::Sealed,
+    store::{Binder, Changes, FindItems, ItemRow, Saved, Store, StoreError, Tampering, sqlite::SqliteFile},
 };
+use rusqlite::Connection;
 
 use crate::conformance::{exercise, first, keys};
 
@@ -34,9 +36,7 @@ async fn a_closed_vault_is_one_file_and_holds_everything() {
     let (keys, clock) = (keys(), Arc::new(ManualClock::new(0)));
     let binder: Arc<dyn Binder> = Arc::new(KeyBinder::new(keys));
     let store = make(dir.path(), Arc::clone(&binder), clock.clone());
-    let (sealed, id) = (latchkey_vault::crypto::Sealed::from_bytes(vec![5; 3000]), [5; 16]);
-    let item = ItemRow { tag: 1, id, rev: 1, epoch: 1, ix: None, open: true, sealed };
-    assert_eq!(store.save(Changes { items: vec![item], ..Changes::default() }).await.unwrap(), Saved::Done);
+    assert_eq!(store.save(item(1)).await.unwrap(), Saved::Done);
     // A reader whose connection is open, too.
     assert_eq!(store.items(FindItems::All(1), 1).await.unwrap().len(), 1);
     store.close().await.unwrap();
@@ -46,4 +46,72 @@ async fn a_closed_vault_is_one_file_and_holds_everything() {
     let again = SqliteFile::open(&dir.path().join("v.db")).unwrap().start(binder, clock).unwrap();
     assert_eq!(again.items(FindItems::All(1), 1).await.unwrap()[0].sealed.as_bytes(), [5; 3000]);
     again.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_before_the_anchored_one_are_forgotten_and_those_since_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (keys, clock) = (keys(), Arc::new(ManualClock::new(0)));
+    let binder: Arc<dyn Binder> = Arc::new(KeyBinder::new(keys));
+    let store = make(dir.path(), Arc::clone(&binder), clock);
+    let mut heads = vec![store.head()];
+    for rev in 1..=20 {
+        assert_eq!(store.save(item(rev)).await.unwrap(), Saved::Done);
+        heads.push(store.head());
+    }
+    store.anchored(heads[12].counter);
+    assert_eq!(store.save(item(21)).await.unwrap(), Saved::Done);
+    heads.push(store.head());
+    store.close().await.unwrap();
+    let file = SqliteFile::open(&dir.path().join("v.db")).unwrap();
+    let known: Vec<_> = heads.iter().map(|head| file.knows(binder.as_ref(), *head).unwrap()).collect();
+    assert_eq!(known, (0..22).map(|n| n >= 12).collect::<Vec<_>>());
+    let count = Connection::open(dir.path().join("v.db")).unwrap();
+    let count: i64 = count.query_row("SELECT count(*) FROM header_log", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 9, "and nothing else is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_falls_behind_while_it_is_open_is_a_rollback() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = make(dir.path(), Arc::new(KeyBinder::new(keys())), Arc::new(ManualClock::new(0)));
+    assert_eq!(store.save(item(1)).await.unwrap(), Saved::Done);
+    let plain = Connection::open(dir.path().join("v.db")).unwrap();
+    let tables = ["header", "header_log", "digest_top", "digest_group", "item"];
+    for table in tables {
+        plain.execute_batch(&format!("CREATE TEMP TABLE old_{table} AS SELECT * FROM {table}")).unwrap();
+    }
+    assert_eq!(store.save(item(2)).await.unwrap(), Saved::Done);
+    for table in tables {
+        plain.execute_batch(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM old_{table}")).unwrap();
+    }
+    let refused = store.save(item(2)).await;
+    assert!(matches!(refused, Err(StoreError::Tampered { class: Tampering::Rollback, .. })), "{refused:?}");
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_was_put_back_is_not_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (keys, clock) = (keys(), Arc::new(ManualClock::new(0)));
+    let binder: Arc<dyn Binder> = Arc::new(KeyBinder::new(keys));
+    let store = make(dir.path(), Arc::clone(&binder), clock.clone());
+    assert_eq!(store.save(item(1)).await.unwrap(), Saved::Done);
+    let plain = Connection::open(dir.path().join("v.db")).unwrap();
+    plain.execute_batch("CREATE TEMP TABLE old AS SELECT * FROM item").unwrap();
+    assert_eq!(store.save(item(2)).await.unwrap(), Saved::Done);
+    store.close().await.unwrap();
+    plain.execute_batch("INSERT OR REPLACE INTO item SELECT * FROM old").unwrap();
+    drop(plain);
+    let again = SqliteFile::open(&dir.path().join("v.db")).unwrap().start(binder, clock).unwrap();
+    let refused = again.save(item(2)).await;
+    assert!(matches!(refused, Err(StoreError::Tampered { class: Tampering::Digest, .. })), "{refused:?}");
+    again.close().await.unwrap();
+}
+
+/// Item 5 at this revision.
+fn item(rev: u64) -> Changes {
+    let sealed = Sealed::from_bytes(vec![5; 3000]);
+    let item = ItemRow { tag: 1, id: [5; 16], rev, epoch: 1, ix: None, open: true, sealed };
+    Changes { items: vec![item], ..Changes::default() }
 }

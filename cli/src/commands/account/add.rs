@@ -59,9 +59,10 @@ pub(super) async fn run(cx: &Context, args: AddArgs) -> Result<(), Failure> {
         let hint = "give --username or --email; nothing was written";
         return Err(Failure::new(Exit::Account, "account_invalid", "the account has no name to log in with", hint));
     }
+    // Before the vault is opened: standard input can be asked for once.
+    let mut secrets = args.secrets.read(cx)?;
     let written = cx
         .with_vault(async |vault| {
-            let mut secrets = args.secrets.read(cx)?;
             if !args.secrets.any() && prompt::is_possible() {
                 secrets = Secrets::ask(&SecretField::ALL)?;
             }

@@ -65,10 +65,11 @@ pub struct ResetArgs {
 /// # Errors
 /// Where it is unknown, nothing is to be changed, or a value is not admissible; nothing is written then.
 pub(super) async fn run(cx: &Context, args: EditArgs) -> Result<(), Failure> {
+    // Before the vault is opened: standard input can be asked for once.
+    let mut secrets = args.secrets.read(cx)?;
     let written = cx
         .with_vault(async |vault| {
             let account = args.account.find(vault).await?;
-            let mut secrets = args.secrets.read(cx)?;
             secrets.extend(Secrets::ask(&args.prompt)?);
             let cookie = secrets.take(SecretField::Cookie);
             let edit = edit(args, secrets);

@@ -30,7 +30,7 @@ pub(super) async fn run(cx: &Context, args: RemoveArgs) -> Result<(), Failure> {
             let account = args.account.find(vault).await?;
             let login = login_of(&account).unwrap_or_default();
             let named = safe(&format!("{}/{login}", account.record.site));
-            prompt::insist(args.yes, &format!("Remove {named} ({}) and its session?", account.id))?;
+            prompt::insist(args.yes, &format!("Remove {named} ({}) and its session?", account.id)).await?;
             vault.remove_account(account.id).await?;
             Ok(Written::of(&account, "removed"))
         })

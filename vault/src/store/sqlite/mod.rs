@@ -150,7 +150,7 @@ impl SqliteFile {
     /// # Errors
     /// The kinds of [`Tampering`] when what the header vouches for is not what lies beside it.
     pub fn knows(&self, binder: &dyn Binder, head: Head) -> Result<bool, StoreError> {
-        self.snapshot(|conn| known::Known::load(conn, binder)?.knows(conn, binder, head))
+        snapshot(&self.conn, |conn| known::Known::load(conn, binder)?.knows(conn, binder, head))
     }
 
     /// Authenticates header, header log, slot list and the top of the digest with the keys, and starts the store.
@@ -160,7 +160,7 @@ impl SqliteFile {
     /// # Errors
     /// The kinds of [`Tampering`] when what the header vouches for is not what lies beside it.
     pub fn start(self, binder: Arc<dyn Binder>, clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
-        let known = self.snapshot(|conn| {
+        let known = snapshot(&self.conn, |conn| {
             let known = known::Known::load(conn, binder.as_ref())?;
             known.check_log(conn, binder.as_ref())?;
             known.check_keys(&self.keys)?;
@@ -181,14 +181,6 @@ impl SqliteFile {
         let writer = Arc::new(writer::Writer::start(desk)?);
         let checkpoints = Arc::new(checkpoint::Checkpoints::start(self.path, writer.watch())?);
         Ok(SqliteStore { clock, writer, readers, checkpoints, presence })
-    }
-
-    fn snapshot<T>(&self, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let db = |e| database("reading the header", &e);
-        self.conn.execute_batch("BEGIN").map_err(db)?;
-        let seen = look(&self.conn);
-        self.conn.execute_batch("COMMIT").map_err(db)?;
-        seen
     }
 }
 
@@ -350,6 +342,18 @@ fn fill(
     conn.close().map_err(|(_, e)| db(e))
 }
 
+/// Looks at one state of the file, however long it takes.
+fn snapshot<T>(conn: &Connection, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let db = |e| database("looking at one state of the file", &e);
+    conn.execute_batch("BEGIN").map_err(db)?;
+    let seen = look(conn);
+    // Some errors make SQLite end the transaction by itself; what was seen then says more than that.
+    if !conn.is_autocommit() {
+        conn.execute_batch("COMMIT").map_err(db)?;
+    }
+    seen
+}
+
 /// SQLite's error as ours: full disk, damage and malformed values have names of their own.
 fn database(during: &'static str, error: &rusqlite::Error) -> StoreError {
     match error {
@@ -358,6 +362,7 @@ fn database(during: &'static str, error: &rusqlite::Error) -> StoreError {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => FileError::Damaged.into(),
             // No value that this format writes comes near the limit of a connection.
             ErrorCode::TooBig => StoreError::tampered(Tampering::Substitution, None),
+            _ if failure.extended_code == IOERR_SHORT_READ => FileError::Damaged.into(),
             _ => StoreError::Database { during, code: failure.extended_code },
         },
         // A value that is not of the shape that this format writes: somebody else put it there.
@@ -368,3 +373,6 @@ fn database(during: &'static str, error: &rusqlite::Error) -> StoreError {
         _ => StoreError::Database { during, code: 0 },
     }
 }
+
+/// SQLite's code for a file that ends within a page (sqlite.org/rescode.html#ioerr_short_read).
+const IOERR_SHORT_READ: i32 = 522;

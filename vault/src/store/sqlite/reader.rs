@@ -2,6 +2,9 @@
 //!
 //! A row is handed out only after its MAC was checked and its bucket compared, once per process, with the digest.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -12,7 +15,7 @@ use rusqlite::{Connection, Row, params};
 use super::{
     database,
     known::{Known, Verified, bucket_sum},
-    profile,
+    profile, snapshot,
     tables::{Table, int, one, uint},
     verbs,
 };
@@ -164,12 +167,7 @@ impl Readers {
 
     /// The full check, in one snapshot.
     pub(super) fn verify(&self, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
-        self.read(|conn| {
-            conn.execute_batch("BEGIN").map_err(|e| database("beginning a check", &e))?;
-            let findings = self.verify_snapshot(conn, progress);
-            conn.execute_batch("COMMIT").map_err(|e| database("ending a check", &e))?;
-            findings
-        })
+        self.read(|conn| snapshot(conn, |conn| self.verify_snapshot(conn, progress)))
     }
 
     fn verify_snapshot(&self, conn: &Connection, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
@@ -179,9 +177,8 @@ impl Readers {
             Ok(known) => known,
             Err(error) => return Ok(vec![finding(&error, "the header or the digest's top")?]),
         };
-        let pages: String = conn
-            .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-            .map_err(|e| database("checking the pages", &e))?;
+        let pages: Result<String, _> = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
+        let pages = pages.map_err(|e| database("checking the pages", &e)).map_or_else(|e| e.to_string(), |pages| pages);
         if pages != "ok" {
             findings.push(Finding {
                 class: Tampering::Substitution,
@@ -221,13 +218,11 @@ impl Readers {
         if self.verified.has(bucket) {
             return Ok(());
         }
-        let db = |e| database("reading a bucket", &e);
-        conn.execute_batch("BEGIN").map_err(db)?;
-        let same = Known::load(conn, self.binder.as_ref()).and_then(|mut known| {
-            Ok(known.sum(conn, self.binder.as_ref(), bucket)? == bucket_sum(conn, self.binder.as_ref(), bucket)?)
-        });
-        conn.execute_batch("COMMIT").map_err(db)?;
-        if !same? {
+        let binder = self.binder.as_ref();
+        let (expected, found) = snapshot(conn, |conn| {
+            Ok((Known::load(conn, binder)?.sum(conn, binder, bucket)?, bucket_sum(conn, binder, bucket)?))
+        })?;
+        if found != expected {
             return Err(StoreError::tampered(Tampering::Digest, None));
         }
         self.verified.add(bucket);

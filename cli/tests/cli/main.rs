@@ -1,0 +1,10 @@
+//! The real binary in a home of its own: one integration binary, a module per concern.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod bad_input;
+mod home;
+mod init;
+mod life;
+mod servers;
+mod tampering;

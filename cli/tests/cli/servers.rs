@@ -1,0 +1,158 @@
+//! With a manager and a site: pulls, refreshes, and what a refused key or a blocked account looks like.
+
+use latchkey_manager::{Manager, ManagerConfig, NewAccount as ManagerAccount};
+use latchkey_practice_site::{AccountState, NewAccount as SiteAccount, Site, SiteConfig, SiteHandle};
+
+use crate::home::{CANARY, Ended, Home};
+
+/// A home whose settings name a manager and whose sites file names a practice site.
+struct World {
+    home: Home,
+    manager: Manager,
+    site: SiteHandle,
+}
+
+impl World {
+    async fn new() -> Self {
+        let home = Home::with_vault();
+        let manager = Manager::start(ManagerConfig::default()).await.unwrap();
+        let site = Site::start(SiteConfig::default()).await.unwrap();
+        home.write("key", manager.api_key());
+        home.write(
+            ".config/latchkey/config.toml",
+            &format!("[manager]\nbase_url = \"{}\"\nkey_file = \"../../key\"\n", manager.base_url()),
+        );
+        home.write(".config/latchkey/sites.toml", &sites(&site.origin()));
+        Self { home, manager, site }
+    }
+
+    /// Runs the binary while the servers go on.
+    fn run(&self, args: &[&str]) -> Ended {
+        tokio::task::block_in_place(|| self.home.run(args))
+    }
+
+    fn feed(&self, input: &str, args: &[&str]) -> Ended {
+        tokio::task::block_in_place(|| self.home.feed(input, args))
+    }
+
+    async fn end(self) {
+        self.manager.shutdown().await;
+        self.site.shutdown().await.unwrap();
+    }
+}
+
+fn sites(origin: &str) -> String {
+    format!(
+        r##"[[site]]
+domain = "practice.example"
+origins = ["{origin}"]
+[site.login]
+driver = "form"
+page = "/login"
+form = "form#login"
+username_field = "username"
+password_field = "password"
+probe = "/home"
+logged_in = {{ selector = "#whoami" }}
+logged_out = {{ location = "/login" }}
+refused = {{ selector = ".error" }}
+locked = {{ selector = ".locked" }}
+"##
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_manager_knows_is_brought_in_and_merged() {
+    let world = World::new().await;
+    let account = ManagerAccount::new("4711")
+        .with("site_name", "practice.example")
+        .with("username", "ann")
+        .with("password", format!("pw-{CANARY}"))
+        .with("cookie", format!("sid={CANARY}"));
+    world.manager.add_account(account).unwrap();
+
+    let brought = world.run(&["account", "pull", "--manager-id", "4711", "--json"]).ok();
+    brought.hides_secrets();
+    let pulled = &brought.json()["pulled"][0];
+    assert_eq!((&pulled["brought_in"], &pulled["new_cookie"]), (&true.into(), &true.into()), "{pulled}");
+    let shown = world.run(&["account", "show", "practice.example/ann", "--json"]).ok().json();
+    assert_eq!((&shown["manager_id"], &shown["manager_status"]), (&"4711".into(), &"active".into()));
+    assert_eq!(shown["secrets"]["password"]["set"], true);
+
+    // What was changed here is owed, and is not overwritten by what the manager said before.
+    world.feed("mine", &["account", "edit", "practice.example/ann", "--password-stdin"]).ok();
+    assert_eq!(world.run(&["outbox", "list", "--json"]).ok().json()["owed"], 1);
+    let again = world.run(&["account", "pull", "--all", "--json"]).ok().json();
+    let won = serde_json::json!([{ "field": "password", "winner": "ours" }]);
+    assert_eq!((&again["pulled"][0]["won"], &again["failed"]), (&won, &serde_json::json!([])));
+    world.run(&["account", "pull", "--manager-id", "4712", "--json"]).refused(7, "manager_not_found", "404");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_becomes_fresh_by_login_by_probe_and_by_force() {
+    let world = World::new().await;
+    let password = format!("pw-{CANARY}");
+    world.site.add_account(SiteAccount::new("ann", &*password)).unwrap();
+    world.feed(&password, &["account", "add", "practice.example", "--username", "ann", "--password-stdin"]).ok();
+    let refresh = ["session", "refresh", "practice.example/ann", "--json"];
+
+    for (args, how, epoch, logins) in [
+        (&refresh[..], "login", 1, 1),
+        (&refresh, "probe", 1, 1),
+        (&[&refresh[..], &["--force"]].concat(), "login", 2, 2),
+    ] {
+        let fresh = world.run(args).ok();
+        fresh.hides_secrets();
+        assert_eq!((&fresh.json()["how"], &fresh.json()["epoch"]), (&how.into(), &epoch.into()));
+        assert_eq!(world.site.logins("ann"), logins);
+    }
+    let status = world.run(&["session", "status", "practice.example/ann", "--json"]).ok().json();
+    assert!(!status["sessions"][0]["cookies"].as_array().unwrap().is_empty(), "{status}");
+
+    world.site.expire_all();
+    world.site.set_state("ann", AccountState::Locked).unwrap();
+    world.run(&refresh).refused(8, "blocked", "locked");
+    world.run(&refresh).refused(8, "blocked", "locked");
+    let listed = world.run(&["account", "list", "--state", "locked", "--json"]).ok().json();
+    assert_eq!(listed["accounts"][0]["login"], "ann");
+    world.site.set_state("ann", AccountState::Active).unwrap();
+    world.run(&["account", "reset", "practice.example/ann"]).ok();
+    assert_eq!(world.run(&refresh).ok().json()["how"], "login");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_key_and_an_unreachable_manager_are_told() {
+    let world = World::new().await;
+    world.manager.add_account(ManagerAccount::new("4711").with("username", "ann")).unwrap();
+    let pull = ["account", "pull", "--manager-id", "4711", "--site", "practice.example", "--json"];
+    world.run(&["doctor", "--json"]).ok();
+
+    world.home.write("key", CANARY);
+    world.run(&pull).refused(7, "manager_key", "refuses the API key");
+    let ended = world.run(&["doctor", "--json"]);
+    ended.refused(1, "unwell", "1 check(s) failed");
+    assert!(ended.stdout.contains("refuses the API key"), "{ended:?}");
+
+    world.home.write("key", "two words");
+    world.run(&pull).refused(2, "manager_settings", "visible ASCII");
+    std::fs::remove_file(world.home.path("key")).unwrap();
+    world.run(&pull).refused(2, "manager_settings", "does not exist");
+
+    world.home.write("key", world.manager.api_key());
+    world.manager.shutdown().await;
+    world.run(&pull).refused(7, "manager_unreachable", "not reached");
+    assert!(world.home.run(&["account", "list", "--json"]).ok().json()["accounts"].as_array().unwrap().is_empty());
+    world.site.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_tasks_ends_when_it_is_idle() {
+    let world = World::new().await;
+    let ran = world.run(&["worker", "run", "--until-idle", "--json"]).ok().json();
+    assert_eq!((&ran["done"], &ran["failed"], &ran["owed"]), (&0.into(), &0.into(), &0.into()));
+    std::fs::remove_file(world.home.path(".config/latchkey/config.toml")).unwrap();
+    world.run(&["worker", "run", "--until-idle", "--json"]).refused(2, "manager_unset", "no manager");
+    world.end().await;
+}
