@@ -178,7 +178,7 @@ impl Readers {
             Err(error) => return Ok(vec![finding(&error, "the header or the digest's top")?]),
         };
         let pages: Result<String, _> = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
-        let pages = pages.map_err(|e| database("checking the pages", &e)).map_or_else(|e| e.to_string(), |pages| pages);
+        let pages = pages.map_err(|e| database("checking the pages", &e)).unwrap_or_else(|e| e.to_string());
         if pages != "ok" {
             findings.push(Finding {
                 class: Tampering::Substitution,
@@ -239,7 +239,7 @@ impl Readers {
         asked: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
         let mut rows = Vec::new();
-        T::each(conn, self.binder.as_ref(), rest, args, |row: T| {
+        T::each(conn, self.binder.as_ref(), rest, args, |row: T, _| {
             if !asked(&row) {
                 return Err(StoreError::tampered(Tampering::Substitution, Some(RowName::of(&row))));
             }
