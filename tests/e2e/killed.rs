@@ -43,7 +43,7 @@ const KILLS: [Moment; 8] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_killed_again_and_again_posts_and_reports_everything_exactly_once() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new(2).await;
     for moment in KILLS {
         scene.add_tasks(TASKS_A_RUN);
         scene.kill_at(moment).await;
@@ -62,7 +62,7 @@ async fn a_worker_that_is_killed_again_and_again_posts_and_reports_everything_ex
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_told_to_stop_ends_in_order_and_the_next_run_does_the_rest() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new(30).await;
     scene.add_tasks(22);
     TOTP.for_each(|place| scene.add_task(place));
     let run = scene.install.worker().start().unwrap();
@@ -105,14 +105,16 @@ struct Seen {
 }
 
 impl Scene {
-    /// Accounts at site and manager, none in the vault: they come in by their tasks.
-    async fn new() -> Scene {
+    /// Accounts at site and manager, none in the vault: they come in by their tasks. After a kill an account
+    /// rests for as long as a request to the site may take.
+    async fn new(request_timeout_s: u32) -> Scene {
         let behaviour = Behaviour { delay_ms: SITE_DELAY_MS, ..Behaviour::default() };
         let site = Site::start(SiteConfig { behaviour, ..SiteConfig::default() }).await.unwrap();
         let mut config = ManagerConfig::default();
         config.max_retries = 0;
         let manager = Manager::start(config).await.unwrap();
-        let install = Install::new(&manager, &SITES.replace("ORIGIN", &site.origin())).await;
+        let sites = SITES.replace("ORIGIN", &site.origin()).replace("TIMEOUT", &request_timeout_s.to_string());
+        let install = Install::new(&manager, &sites).await;
         let mut expiries = BTreeMap::new();
         for place in 0..ACCOUNTS {
             let (name, password) = (username(place), format!("pass-{place:02}"));
@@ -297,7 +299,7 @@ const SITES: &str = r##"
 domain = "practice.test"
 origins = ["ORIGIN"]
 twofa_at_site = true
-limits = { concurrency = 4, request_timeout_s = 2, lease_ttl_s = 30 }
+limits = { concurrency = 4, request_timeout_s = TIMEOUT, lease_ttl_s = 30 }
 
 [site.login]
 driver = "form"
