@@ -49,7 +49,11 @@ async fn a_worker_that_is_killed_again_and_again_posts_and_reports_everything_ex
         scene.kill_at(moment).await;
     }
     let summary = scene.run_to_the_end().await;
-    assert_eq!((&summary["owed"], &summary["stuck"], &summary["failed"]), (&0.into(), &0.into(), &0.into()), "{summary}");
+    assert_eq!(
+        (&summary["owed"], &summary["stuck"], &summary["failed"]),
+        (&0.into(), &0.into(), &0.into()),
+        "{summary}"
+    );
     scene.check_posts_and_reports();
     let lost = scene.check_logins().await;
     assert!(lost > 0, "a kill hit a login");
@@ -64,7 +68,11 @@ async fn a_worker_that_is_told_to_stop_ends_in_order_and_the_next_run_does_the_r
     scene.until(Moment::Completes(2), Seen::default()).await;
     run.signal(Signal::TERM).unwrap();
     let summary = result(&run.wait(RUN_LIMIT).await.unwrap());
-    assert_eq!((&summary["owed"], &summary["stuck"], &summary["failed"]), (&0.into(), &0.into(), &0.into()), "{summary}");
+    assert_eq!(
+        (&summary["owed"], &summary["stuck"], &summary["failed"]),
+        (&0.into(), &0.into(), &0.into()),
+        "{summary}"
+    );
     let posts = scene.site.all_posts().len();
     assert!((2..24).contains(&posts), "it was stopped in the middle: {posts} posts");
     // What was finished is reported, and nothing else.
@@ -106,7 +114,8 @@ impl Scene {
         let mut expiries = BTreeMap::new();
         for place in 0..ACCOUNTS {
             let (name, password) = (username(place), format!("pass-{place:02}"));
-            let totp = TOTP.contains(&place).then(|| data_encoding::BASE32_NOPAD.encode(&[u8::try_from(place).unwrap(); 20]));
+            let totp =
+                TOTP.contains(&place).then(|| data_encoding::BASE32_NOPAD.encode(&[u8::try_from(place).unwrap(); 20]));
             let mut account = NewAccount::new(&name, &password);
             account.totp.clone_from(&totp);
             site.add_account(account).unwrap();

@@ -44,7 +44,8 @@ async fn wordpress_gets_each_post_once_and_one_login_for_each_session_that_ended
     let site = WordPress::start().await.unwrap();
     let pictures = Site::start(SiteConfig::default()).await.unwrap();
     let manager = manager().await;
-    let sites = SITES.replace("WORDPRESS", site.url().as_str().trim_end_matches('/')).replace("PICTURES", &pictures.origin());
+    let sites =
+        SITES.replace("WORDPRESS", site.url().as_str().trim_end_matches('/')).replace("PICTURES", &pictures.origin());
     let install = Install::new(&manager, &sites).await;
     let mut ids = Vec::new();
     for author in &AUTHORS {
@@ -68,7 +69,9 @@ async fn wordpress_gets_each_post_once_and_one_login_for_each_session_that_ended
     let summary = result(&run.wait(RUN_LIMIT).await.unwrap());
 
     let logins: usize = AUTHORS.iter().map(|author| author.logins).sum();
-    for (name, expected) in [("done", TASKS), ("failed", 0), ("owed", 0), ("stuck", 0), ("parked", 0), ("logins", logins)] {
+    for (name, expected) in
+        [("done", TASKS), ("failed", 0), ("owed", 0), ("stuck", 0), ("parked", 0), ("logins", logins)]
+    {
         assert_eq!(summary[name], expected, "{name}: {summary}");
     }
     let media = site.media().await.unwrap();
@@ -116,7 +119,8 @@ async fn add_author(author: &Author, site: &WordPress, manager: &Manager, instal
 }
 
 fn tasks(pictures: &SiteHandle, wanted: impl Fn(&Author, usize) -> bool) -> Vec<NewTask> {
-    let all = (0..TASKS_EACH).flat_map(|round| AUTHORS.iter().enumerate().map(move |(place, author)| (place, author, round)));
+    let all =
+        (0..TASKS_EACH).flat_map(|round| AUTHORS.iter().enumerate().map(move |(place, author)| (place, author, round)));
     let wanted = all.filter(|(_, author, round)| wanted(author, *round));
     let task = |(place, author, round): (usize, &Author, usize)| {
         NewTask::new(task_id(place, round), account_id(author))
@@ -149,7 +153,8 @@ async fn check_picture(
     media: &[Media],
 ) {
     let post = the_post(place, round, posts);
-    let shown: Vec<_> = media.iter().filter(|medium| post.content.contains(&format!("src=\"{}\"", medium.source_url))).collect();
+    let shown: Vec<_> =
+        media.iter().filter(|medium| post.content.contains(&format!("src=\"{}\"", medium.source_url))).collect();
     assert_eq!(shown.len(), 1, "{}", post.content);
     assert_eq!((shown[0].author, shown[0].mime_type.as_str()), (author, "image/png"));
     assert_eq!(fetch(&shown[0].source_url).await, fetch(&picture(pictures, place, round)).await);
