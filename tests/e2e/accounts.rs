@@ -24,7 +24,8 @@ async fn an_unknown_account_comes_in_from_the_task_and_the_managers_record_wins(
         account.with("email", "ann@mail.test").with("twofa", "xxxx xxxx xxxx xxxx").with("app_password", "...")
     });
     // The task's own values are older than the manager's record, and one is a placeholder.
-    let task = world.task("t-1", &ann).with("password", "old-password").with("email", "...").with("cookie", Value::Null);
+    let task =
+        world.task("t-1", &ann).with("password", "old-password").with("email", "...").with("cookie", Value::Null);
     world.manager.add_task(task).unwrap();
 
     assert_eq!(world.run().await.done, 1);

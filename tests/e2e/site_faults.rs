@@ -1,7 +1,7 @@
 //! A site that fails while it is posted to or logged in to: each post exists once, and logins stay few.
 
 use latchkey_practice_site::{Fault, FaultPoint, Maintenance};
-use latchkey_tests::world::{Author, World};
+use latchkey_tests::world::{Author, World, body, sites_file};
 use latchkey_worker::{Ending, Event};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,11 @@ async fn check_post(fault: Fault, times: u32) {
 
     let summary = world.run().await;
 
-    assert_eq!((summary.done, summary.failed, summary.owed, summary.stuck, summary.parked), (3, 0, 0, 0, 0), "{fault:?}");
+    assert_eq!(
+        (summary.done, summary.failed, summary.owed, summary.stuck, summary.parked),
+        (3, 0, 0, 0, 0),
+        "{fault:?}"
+    );
     for author in &authors {
         assert_posted_once(&world, author, &[format!("{}-1", author.name)]);
     }
@@ -27,7 +31,11 @@ async fn check_post(fault: Fault, times: u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_post_whose_request_was_lost_is_made_once() {
-    tokio::join!(check_post(Fault::CloseBefore, 1), check_post(Fault::ErrorBefore, 2), check_post(Fault::CloseBefore, 4));
+    tokio::join!(
+        check_post(Fault::CloseBefore, 1),
+        check_post(Fault::ErrorBefore, 2),
+        check_post(Fault::CloseBefore, 4)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,22 +48,32 @@ async fn a_site_that_limits_the_rate_is_obeyed_and_posted_to_once() {
     check_post(Fault::TooManyRequests { retry_after_s: 1 }, 2).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn posts_of_one_title_are_told_apart_when_they_are_looked_up() {
+/// A post of the same title is there already; the second one meets `fault`.
+async fn check_same_title(fault: Fault, done: u64, bodies: &[&str]) {
     let world = World::new().await;
     let ann = world.author_in("ann");
     let same = |id: &str| world.task(id, &ann).with("title", "Cùng một tiêu đề");
     world.manager.add_task(same("t-1")).unwrap();
-    world.run().await;
-    world.site.inject(FaultPoint::Post, Fault::CloseBefore, 1).unwrap();
+    assert_eq!(world.run().await.done, 1);
+    world.site.inject(FaultPoint::Post, fault, 1).unwrap();
     world.manager.add_task(same("t-2")).unwrap();
 
-    assert_eq!(world.run().await.done, 1);
+    let summary = world.run().await;
 
-    let bodies: Vec<_> = world.site.posts("ann").into_iter().map(|post| post.body).collect();
-    assert_eq!(bodies, [latchkey_tests::world::body("t-1"), latchkey_tests::world::body("t-2")]);
-    let links = ["t-1", "t-2"].map(|id| world.manager.task(id).unwrap().link_post.unwrap());
-    assert_ne!(links[0], links[1]);
+    assert_eq!((summary.done, summary.failed, summary.parked), (done, 0, 1 - done), "{fault:?}");
+    let found: Vec<_> = world.site.posts("ann").into_iter().map(|post| post.body).collect();
+    assert_eq!(found, bodies.iter().map(|id| body(id)).collect::<Vec<_>>(), "{fault:?}");
+    let links = ["t-1", "t-2"].map(|id| world.manager.task(id).unwrap().link_post);
+    assert_ne!(links[0], links[1], "{fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn posts_of_one_title_are_told_apart_by_their_texts_and_never_mistaken_or_repeated() {
+    tokio::join!(
+        check_same_title(Fault::CloseAfter, 1, &["t-1", "t-2"]),
+        // Nothing shows that the other post of that title is not this one, changed by the site: a person decides.
+        check_same_title(Fault::CloseBefore, 0, &["t-1"]),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +90,7 @@ async fn a_post_in_doubt_on_a_site_without_a_list_is_left_to_a_person_and_never_
     assert_eq!((summary.done, summary.failed, summary.parked, summary.owed), (0, 0, 1, 0));
     assert_eq!(world.site.posts("ann").len(), 1);
     // The operator says where posts are listed: the next run finds it.
-    world.sites_file = latchkey_tests::world::sites_file(&world.site.origin());
+    world.sites_file = sites_file(&world.site.origin());
     assert_eq!(world.run().await.done, 1);
     assert_posted_once(&world, &ann, &["t-1".into()]);
 }
@@ -117,8 +135,7 @@ async fn a_maintenance_page_with_status_200_leads_to_no_login_and_passes() {
 async fn check_login(point: FaultPoint, fault: Fault, logins: std::ops::RangeInclusive<u64>) {
     let world = World::new().await;
     let at_site = latchkey_practice_site::NewAccount::new("ann", "pw-ann");
-    let at_site =
-        if point == FaultPoint::Totp { at_site.totp("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ") } else { at_site };
+    let at_site = if point == FaultPoint::Totp { at_site.totp("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ") } else { at_site };
     let ann = world.author_as(at_site, |account| account);
     world.site.inject(point, fault, 1).unwrap();
     let tasks = world.add_tasks("t", 2, &ann);

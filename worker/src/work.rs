@@ -9,7 +9,6 @@
 mod account;
 mod drive;
 mod lease;
-mod marker;
 
 use std::{
     sync::Arc,

@@ -20,8 +20,9 @@ use scraper::Html;
 use url::Url;
 
 use super::{
-    BorrowedSession, Deadline, Driver, Found, NOTHING_TO_FIND, Outcome, PostInput, TOO_LATE, ended, refused, retry,
-    unknown,
+    BorrowedSession, Deadline, Driver, Found, NOTHING_TO_FIND, ONLY_THE_TITLE, Outcome, PostInput, TOO_LATE, ended,
+    likeness::{Likeness, runs},
+    refused, retry, unknown,
 };
 
 /// The form of one site.
@@ -166,13 +167,17 @@ impl FormDriver {
             return Err("the page does not show the mark of the list".to_owned());
         }
         let links = self.links(find, &list);
+        let mut has_title = false;
         for link in links.iter().take(CANDIDATES_MAX) {
-            if shows(&self.open(link.clone(), session, deadline).await?, post) {
-                return Ok(Found::Yes { link: link.to_string() });
+            match likeness(&self.open(link.clone(), session, deadline).await?, post) {
+                Likeness::Same => return Ok(Found::Yes { link: link.to_string() }),
+                Likeness::OnlyTitle => has_title = true,
+                Likeness::Other => {}
             }
         }
         match links.len() > CANDIDATES_MAX {
             true => Err(format!("{} posts are listed, {CANDIDATES_MAX} were opened", links.len())),
+            false if has_title => Err(ONLY_THE_TITLE.to_owned()),
             false => Ok(Found::No),
         }
     }
@@ -208,15 +213,23 @@ impl Driver for FormDriver {
     }
 }
 
-/// Whether the page is the post's: its title as text, and its marker as text or in the markup, as a link's address is.
-fn shows(page: &Page, post: &PostInput) -> bool {
+/// Whether the page is the post's: its title and texts as text, and its marker as text or in the markup, as a link's
+/// address is.
+fn likeness(page: &Page, post: &PostInput) -> Likeness {
     let text = one_spaced(&Html::parse_document(&page.body).root_element().text().collect::<String>());
-    let holds = |wanted: &str| {
+    let has_marker = |wanted: &str| {
         text.contains(&one_spaced(wanted))
             || page.body.contains(wanted)
             || page.body.replace("&amp;", "&").contains(wanted)
     };
-    text.contains(&one_spaced(&post.title)) && post.visible_marker().is_none_or(holds)
+    Likeness::of(
+        &post.title,
+        |wanted| text.contains(&one_spaced(wanted)),
+        || {
+            post.visible_marker().is_none_or(has_marker)
+                && runs(&post.body_html).into_iter().all(|run| text.contains(&one_spaced(run)))
+        },
+    )
 }
 
 fn one_spaced(text: &str) -> String {

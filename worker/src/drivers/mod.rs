@@ -4,6 +4,7 @@
 //! nothing about trying again: it says what happened, and says so only with evidence.
 
 mod form;
+mod likeness;
 mod media;
 mod wordpress;
 
@@ -61,8 +62,7 @@ pub struct PostInput {
     pub body_html: String,
     /// Images, in order.
     pub images: Vec<Image>,
-    /// A text from the title or the body that tells this post from others of the same title; one that stands in
-    /// neither is not looked for.
+    /// A text from the title or the body that the post can be searched by; one that stands in neither is not looked for.
     pub marker: String,
 }
 
@@ -177,6 +177,13 @@ impl Outcome {
 }
 
 impl PostInput {
+    /// A post that is searched by the address of its first link, else by its text.
+    #[must_use]
+    pub fn new(title: String, body_html: String, images: Vec<Image>) -> Self {
+        let marker = likeness::marker(&body_html).to_owned();
+        Self { title, body_html, images, marker }
+    }
+
     /// The marker, where the site can show it.
     fn visible_marker(&self) -> Option<&str> {
         let marker = self.marker.as_str();
@@ -223,6 +230,7 @@ fn unknown(reason: impl fmt::Display) -> Outcome {
 }
 
 const TOO_LATE: &str = "the lease ends too soon to send the post";
+const ONLY_THE_TITLE: &str = "a post of this title is there, and its text is not the same: is it this one?";
 const NOTHING_TO_FIND: &str = "the post has neither a title nor a marker to look for";
 
 #[cfg(test)]

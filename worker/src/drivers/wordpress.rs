@@ -18,8 +18,9 @@ use scraper::Html;
 use serde_json::{Value, json};
 
 use super::{
-    BorrowedSession, Deadline, Driver, Found, Image, NOTHING_TO_FIND, Outcome, PostInput, TOO_LATE, refused, retry,
-    unknown,
+    BorrowedSession, Deadline, Driver, Found, Image, NOTHING_TO_FIND, ONLY_THE_TITLE, Outcome, PostInput, TOO_LATE,
+    likeness::{Likeness, runs},
+    refused, retry, unknown,
 };
 use api::{Answer, Api};
 
@@ -98,14 +99,21 @@ impl WordPressDriver {
         let author = author_id(&mut api).await.map_err(inconclusive)?;
         // The search goes back to the beginning, the newest posts do not depend on how a site searches.
         let search = [("search", post.title.as_str())];
+        let mut has_title = false;
         for filter in [&search[..], &[]] {
             let listed = list(&mut api, author, filter).await?;
-            if let Some(found) = listed.iter().find(|listed| is_same(listed, post)) {
-                let id = found.get("id").and_then(Value::as_u64).unwrap_or_default();
-                return Ok(Found::Yes { link: self.link(found, id) });
+            for found in &listed {
+                match likeness(found, post) {
+                    Likeness::Same => {
+                        let id = found.get("id").and_then(Value::as_u64).unwrap_or_default();
+                        return Ok(Found::Yes { link: self.link(found, id) });
+                    }
+                    Likeness::OnlyTitle => has_title = true,
+                    Likeness::Other => {}
+                }
             }
         }
-        Ok(Found::No)
+        if has_title { Err(ONLY_THE_TITLE.to_owned()) } else { Ok(Found::No) }
     }
 }
 
@@ -158,15 +166,19 @@ async fn list(api: &mut Api<'_>, author: u64, filter: &[(&str, &str)]) -> Result
     }
 }
 
-/// Whether a listed post has this title, letter by letter, and the marker.
-fn is_same(listed: &Value, post: &PostInput) -> bool {
+/// Whether a listed post has this title, letter by letter, and marker and texts.
+fn likeness(listed: &Value, post: &PostInput) -> Likeness {
     let raw = |field: &str| plain(listed.pointer(&format!("/{field}/raw")).and_then(Value::as_str).unwrap_or_default());
     let (title, content) = (raw("title"), raw("content"));
-    let has_marker = |marker: &str| {
-        let marker = plain(marker);
-        title.contains(&marker) || content.contains(&marker)
+    let has = |text: &str| {
+        let text = plain(text);
+        title.contains(&text) || content.contains(&text)
     };
-    title == plain(&post.title) && post.visible_marker().is_none_or(has_marker)
+    Likeness::of(
+        &post.title,
+        |wanted| title == plain(wanted),
+        || post.visible_marker().is_none_or(has) && runs(&post.body_html).into_iter().all(has),
+    )
 }
 
 /// What an unexpected answer means while no post exists.

@@ -23,7 +23,6 @@ use crate::{
     report::{Report, Says},
     site_desk::SiteDesk,
     sources::social::PostTask,
-    work::marker::marker,
 };
 
 /// How the work under a checkout ended: what is brought back, and what comes after.
@@ -60,12 +59,7 @@ impl<'a> Drive<'a> {
         last_try: bool,
     ) -> Self {
         let has_images = images.is_some();
-        let input = PostInput {
-            title: task.title.clone(),
-            body_html: task.about.clone(),
-            images: images.unwrap_or_default(),
-            marker: marker(&task.about).to_owned(),
-        };
+        let input = PostInput::new(task.title.clone(), task.about.clone(), images.unwrap_or_default());
         Self { bench, task, desk, kept, held, input, has_images, last_try, by_app_password: false }
     }
 

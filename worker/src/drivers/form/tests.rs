@@ -181,7 +181,7 @@ async fn a_post_is_found_by_opening_it_and_absent_only_where_the_list_was_seen()
     type Row = (&'static str, u16, &'static str, &'static [(&'static str, &'static str)], fn(&Found) -> bool);
     let one = "<ul id=posts><a href='/u/amy/post/3'>x</a><a href=/logout>out</a></ul>";
     let two = "<ul id=posts><a href='/u/amy/post/3'>x</a><a href='/u/amy/post/4'>y</a></ul>";
-    let rows: [Row; 7] = [
+    let rows: [Row; 8] = [
         (
             "ours",
             200,
@@ -196,7 +196,10 @@ async fn a_post_is_found_by_opening_it_and_absent_only_where_the_list_was_seen()
             &[("/u/amy/post/3", SAME_TITLE), ("/u/amy/post/4", OURS)],
             |f| matches!(f, Found::Yes { link } if link.ends_with("/post/4")),
         ),
-        ("another of that title", 200, one, &[("/u/amy/post/3", SAME_TITLE)], |f| *f == Found::No),
+        ("one of that title with another text", 200, one, &[("/u/amy/post/3", SAME_TITLE)], |f| {
+            matches!(f, Found::Inconclusive(_))
+        }),
+        ("one of another title", 200, one, &[("/u/amy/post/3", "<h1>Tea</h1>")], |f| *f == Found::No),
         ("an empty list", 200, "<ul id=posts></ul>", &[], |f| *f == Found::No),
         ("no list", 200, "welcome", &[], |f| matches!(f, Found::Inconclusive(_))),
         ("an error", 500, one, &[("/u/amy/post/3", OURS)], |f| matches!(f, Found::Inconclusive(_))),
