@@ -229,8 +229,8 @@ impl Readers {
         Ok(())
     }
 
-    /// The rows that SQLite's indexes lead to. No index is authenticated: a row that is not what was `asked` for was put
-    /// there by a forged one.
+    /// The rows that SQLite's indexes lead to. No index is authenticated: of a forged one the MAC tells where SQLite takes
+    /// columns from the index, and `asked` where it takes them from the row.
     fn select<T: Table>(
         &self,
         conn: &Connection,
