@@ -13,6 +13,7 @@ mod redirects;
 mod sessions;
 mod site_faults;
 mod stop;
+mod tampered;
 mod tasks;
 mod wordpress_fixture;
 mod wordpress_job;

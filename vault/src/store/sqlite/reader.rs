@@ -68,15 +68,12 @@ impl Readers {
         let key = id.as_bytes();
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(key))?;
-            // One snapshot: the session belongs to the account's revision beside it.
-            let (db, binder) = (|e| database("reading an account", &e), self.binder.as_ref());
-            conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(db)?;
-            let rows = (|| {
+            // The session belongs to the account's revision beside it.
+            snapshot(conn, |conn| {
+                let binder = self.binder.as_ref();
                 let Some(account) = AccountRow::load(conn, binder, key)? else { return Ok(None) };
                 Ok(Some((account, SessionRow::load(conn, binder, key)?)))
-            })();
-            conn.prepare_cached("COMMIT").and_then(|mut end| end.execute([])).map_err(db)?;
-            rows
+            })
         })
     }
 
