@@ -41,3 +41,10 @@ pub(crate) fn puts(world: &World, author: &Author) -> Vec<String> {
 pub(crate) fn error_message(world: &World, task: &str) -> String {
     world.manager.task(task).unwrap().error_message.unwrap_or_default()
 }
+
+/// A memory figure of this process, in KiB: `VmRSS` now, `VmHWM` at its highest. Source: proc_pid_status(5).
+pub(crate) fn rss_kib(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -79,6 +79,11 @@ impl World {
 
     /// A new world with this manager and this site.
     pub async fn with(manager: ManagerConfig, site: SiteConfig) -> Self {
+        Self::with_clock(manager, site, Arc::new(SystemClock::new().unwrap())).await
+    }
+
+    /// A new world whose vault goes by this clock.
+    pub async fn with_clock(manager: ManagerConfig, site: SiteConfig, clock: Arc<dyn Clock>) -> Self {
         install_tls_provider();
         // What the parts say goes to the test's output, which the runner shows of a test that fails.
         let _ = tracing_subscriber::fmt()
@@ -89,7 +94,6 @@ impl World {
         let site = Arc::new(Site::start(site).await.unwrap());
         let folder = tempfile::tempdir().unwrap();
         let identity = generate_identity().0;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().unwrap());
         let slot = NewSlot::Identity {
             label: "test".into(),
             kind: SlotKind::Identity,
