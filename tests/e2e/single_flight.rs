@@ -155,7 +155,7 @@ async fn refresh_as_child(scene: &Value) {
 
 fn write_line(line: &str) {
     use std::io::Write as _;
-    writeln!(std::io::stdout(), "\n{line}").unwrap();
+    std::io::stdout().write_all(format!("\n{line}\n").as_bytes()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
