@@ -30,7 +30,7 @@ enum Moment {
 }
 
 /// In this order: by the sixth, every account that began without a session has had its turn.
-const KILLS: [Moment; 8] = [
+const KILLS: [Moment; 11] = [
     Moment::Posts(1),
     Moment::Completes(3),
     Moment::LostPost,
@@ -39,6 +39,9 @@ const KILLS: [Moment; 8] = [
     Moment::Login(TOTP.start),
     Moment::LostLogin(5),
     Moment::Completes(1),
+    Moment::LostPost,
+    Moment::Login(0),
+    Moment::Posts(2),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
