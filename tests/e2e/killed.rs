@@ -21,7 +21,7 @@ enum Moment {
     Posts(u64),
     /// Right after the manager has recorded so many completes in this run.
     Completes(usize),
-    /// Right after the site has granted this account, whose session had just ended, a login.
+    /// Right after the site has granted this account, whose session was over, a login.
     Login(usize),
     /// As `Posts(1)`, and the site's answer is lost as well.
     LostPost,
@@ -29,24 +29,24 @@ enum Moment {
     LostLogin(usize),
 }
 
-/// In this order: by the sixth, every account that began without a session has had its turn.
+/// The second factors come last, since a code that was cut off is followed by one of the next half minute.
 const KILLS: [Moment; 11] = [
     Moment::Posts(1),
     Moment::Completes(3),
     Moment::LostPost,
     Moment::Posts(4),
     Moment::Login(4),
-    Moment::Login(TOTP.start),
     Moment::LostLogin(5),
-    Moment::Completes(1),
-    Moment::LostPost,
-    Moment::Login(0),
     Moment::Posts(2),
+    Moment::LostPost,
+    Moment::Completes(1),
+    Moment::Login(TOTP.start),
+    Moment::Login(TOTP.start + 1),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_killed_again_and_again_posts_and_reports_everything_exactly_once() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new(2).await;
     for moment in KILLS {
         scene.add_tasks(TASKS_A_RUN);
         scene.kill_at(moment).await;
@@ -65,8 +65,9 @@ async fn a_worker_that_is_killed_again_and_again_posts_and_reports_everything_ex
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_told_to_stop_ends_in_order_and_the_next_run_does_the_rest() {
-    let mut scene = Scene::new().await;
-    scene.add_tasks(24);
+    let mut scene = Scene::new(30).await;
+    scene.add_tasks(22);
+    TOTP.for_each(|place| scene.add_task(place));
     let run = scene.install.worker().start().unwrap();
     scene.until(Moment::Completes(2), Seen::default()).await;
     run.signal(Signal::TERM).unwrap();
@@ -92,7 +93,8 @@ struct Scene {
     manager: Manager,
     site: SiteHandle,
     install: Install,
-    tasks: usize,
+    /// By the task's number, its account's place.
+    tasks: Vec<usize>,
     /// Sessions that ended, by the account's place.
     expiries: BTreeMap<usize, u64>,
 }
@@ -106,14 +108,16 @@ struct Seen {
 }
 
 impl Scene {
-    /// Accounts at site and manager, none in the vault: they come in by their tasks.
-    async fn new() -> Scene {
+    /// Accounts at site and manager, none in the vault: they come in by their tasks. After a kill an account
+    /// rests for as long as a request to the site may take.
+    async fn new(request_timeout_s: u32) -> Scene {
         let behaviour = Behaviour { delay_ms: SITE_DELAY_MS, ..Behaviour::default() };
         let site = Site::start(SiteConfig { behaviour, ..SiteConfig::default() }).await.unwrap();
         let mut config = ManagerConfig::default();
         config.max_retries = 0;
         let manager = Manager::start(config).await.unwrap();
-        let install = Install::new(&manager, &SITES.replace("ORIGIN", &site.origin())).await;
+        let sites = SITES.replace("ORIGIN", &site.origin()).replace("TIMEOUT", &request_timeout_s.to_string());
+        let install = Install::new(&manager, &sites).await;
         let mut expiries = BTreeMap::new();
         for place in 0..ACCOUNTS {
             let (name, password) = (username(place), format!("pass-{place:02}"));
@@ -129,19 +133,24 @@ impl Scene {
             let account = account.with("twofa", totp.unwrap_or_default()).with("cookie", cookie);
             manager.add_account(account.with("site_name", DOMAIN)).unwrap();
         }
-        Scene { manager, site, install, tasks: 0, expiries }
+        Scene { manager, site, install, tasks: Vec::new(), expiries }
     }
 
-    /// Further tasks, for the accounts whose turn it is.
+    /// Further tasks, for the accounts without a second factor in turn.
     fn add_tasks(&mut self, count: usize) {
-        let task = |number: usize| {
-            NewTask::new(task_id(number), account_id(number % ACCOUNTS))
-                .with("domain", DOMAIN)
-                .with("title", title(number))
-                .with("about", about(number))
-        };
-        self.manager.add_tasks((self.tasks..self.tasks + count).map(task)).unwrap();
-        self.tasks += count;
+        for _ in 0..count {
+            self.add_task(self.tasks.len() % TOTP.start);
+        }
+    }
+
+    fn add_task(&mut self, place: usize) {
+        let number = self.tasks.len();
+        let task = NewTask::new(task_id(number), account_id(place))
+            .with("domain", DOMAIN)
+            .with("title", title(number))
+            .with("about", about(number));
+        self.manager.add_task(task).unwrap();
+        self.tasks.push(place);
     }
 
     /// Starts a worker and kills it at the moment.
@@ -162,14 +171,11 @@ impl Scene {
         self.site.clear_faults();
     }
 
-    /// Ends an account's sessions and gives it something to do.
+    /// Ends an account's session, where it still has one, and gives it something to do.
     fn expire(&mut self, place: usize) {
-        self.site.expire_sessions(&username(place)).unwrap();
-        *self.expiries.entry(place).or_default() += 1;
-        while self.tasks % ACCOUNTS != place {
-            self.add_tasks(1);
-        }
-        self.add_tasks(1);
+        let ended = self.site.expire_sessions(&username(place)).unwrap();
+        *self.expiries.entry(place).or_default() += u64::from(ended > 0);
+        self.add_task(place);
     }
 
     fn seen(&self, moment: Moment) -> Seen {
@@ -201,7 +207,7 @@ impl Scene {
     }
 
     fn completes(&self) -> usize {
-        (0..self.tasks).filter(|number| self.status(*number) == TaskStatus::Completed).count()
+        (0..self.tasks.len()).filter(|number| self.status(*number) == TaskStatus::Completed).count()
     }
 
     fn status(&self, number: usize) -> TaskStatus {
@@ -211,11 +217,11 @@ impl Scene {
     /// Each task has one post, by its account and as it was asked for, and one complete with that post's link.
     fn check_posts_and_reports(&self) {
         let (posts, ledger) = (self.site.all_posts(), self.manager.ledger());
-        assert_eq!(posts.len(), self.tasks);
-        for number in 0..self.tasks {
+        assert_eq!(posts.len(), self.tasks.len());
+        for (number, place) in self.tasks.iter().enumerate() {
             let mine: Vec<_> = posts.iter().filter(|post| post.title == title(number)).collect();
             assert_eq!(mine.len(), 1, "task {number}");
-            assert_eq!((&mine[0].username, &mine[0].body), (&username(number % ACCOUNTS), &about(number)));
+            assert_eq!((&mine[0].username, &mine[0].body), (&username(*place), &about(number)));
             let id = task_id(number);
             assert_eq!((ledger.completes_of(&id), ledger.fails_of(&id)), (1, 0), "task {number}");
             let link = format!("{}/u/{}/post/{}", self.site.origin(), mine[0].username, mine[0].number);
@@ -282,10 +288,10 @@ const DOMAIN: &str = "practice.test";
 const ACCOUNTS: usize = 12;
 /// The first accounts begin with sessions that live, all others with sessions that are over.
 const FRESH: usize = 3;
-/// Accounts with a second factor.
+/// Accounts with a second factor, the last ones.
 const TOTP: std::ops::Range<usize> = 10..12;
 /// Tasks that are new in each run: more than any moment waits for, so that there is work left when it comes.
-const TASKS_A_RUN: usize = 6;
+const TASKS_A_RUN: usize = 7;
 /// Each answer of the site takes so long that a kill finds requests under way.
 const SITE_DELAY_MS: u64 = 40;
 /// Between two looks at the ledgers: shorter than any request.
@@ -296,7 +302,7 @@ const SITES: &str = r##"
 domain = "practice.test"
 origins = ["ORIGIN"]
 twofa_at_site = true
-limits = { concurrency = 4, request_timeout_s = 2, lease_ttl_s = 30 }
+limits = { concurrency = 4, request_timeout_s = TIMEOUT, lease_ttl_s = 30 }
 
 [site.login]
 driver = "form"

@@ -15,6 +15,7 @@ mod sessions;
 mod single_flight;
 mod site_faults;
 mod stop;
+mod tampered;
 mod tasks;
 mod wordpress_fixture;
 mod wordpress_job;

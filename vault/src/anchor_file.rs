@@ -153,13 +153,13 @@ impl Keeper {
             let (file, keys, mut head) = (file.clone(), Arc::clone(&keys), head.clone());
             std::thread::Builder::new().name("vault-anchor".into()).spawn(move || {
                 let mut last = Instant::now();
-                let mut owed = false;
+                let (mut owed, mut failed) = (false, false);
                 while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                     let moving = head.has_changed().unwrap_or(false);
                     let now = *head.borrow_and_update();
                     owed |= moving;
-                    // Under load once in a while, else as soon as nothing moves.
-                    if owed && (!moving || last.elapsed() >= AT_LEAST_EVERY) {
+                    // Under load, and after a failure, once in a while; else as soon as nothing moves.
+                    if owed && (last.elapsed() >= AT_LEAST_EVERY || !moving && !failed) {
                         match file.advance(&keys, now) {
                             Ok(()) => {
                                 reached(now.counter);
@@ -167,7 +167,7 @@ impl Keeper {
                             }
                             Err(error) => tracing::error!(%error, "the anchor could not be advanced; trying again"),
                         }
-                        last = Instant::now();
+                        (failed, last) = (owed, Instant::now());
                     }
                 }
             })?

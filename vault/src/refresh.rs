@@ -257,7 +257,7 @@ impl Turn<'_> {
             let mark = "no password or no login name is known".to_owned();
             return Err(self.block(Block::MissingCredential, &Evidence::new(Verdict::Expired, &mark), None).await?);
         }
-        let intent = self.write_intent(epoch).await?;
+        let intent = self.write_intent(account, epoch).await?;
         if intent.says.lost_before > LOST_LOGINS_MAX {
             let mark = format!("the answers of {LOST_LOGINS_MAX} logins in a row were lost");
             let evidence = Evidence::new(Verdict::Unknown, &mark);
@@ -283,12 +283,17 @@ impl Turn<'_> {
     }
 
     /// Makes the intent durable before anything is sent. One that is still open is of a login whose answer was lost.
-    async fn write_intent(&self, epoch: u64) -> Result<OpenIntent, RefreshError> {
+    ///
+    /// Where a code is asked for, a login that had not got one cannot have happened, and does not count as lost.
+    async fn write_intent(&self, account: &Account, epoch: u64) -> Result<OpenIntent, RefreshError> {
         let vault = self.vault;
         let key = self.intent_key();
         let old = vault.items_by_key(ItemKind::LoginIntent, &key).await.map_err(AccountError::from)?.pop();
         let lost_before = match old.as_ref().filter(|old| old.open) {
-            Some(old) => LoginIntent::from_bytes(&old.body).map_or(0, |intent| intent.lost_before) + 1,
+            Some(old) => LoginIntent::from_bytes(&old.body).map_or(1, |intent| {
+                let may_have_happened = intent.totp_step.is_some() || totp_of(account, self.ask).is_none();
+                intent.lost_before + u32::from(may_have_happened)
+            }),
             None => 0,
         };
         let at_ms = vault.opener.clock.wall_ms();

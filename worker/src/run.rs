@@ -136,6 +136,7 @@ pub async fn run(
         watch,
         fatal: bench.stop.clone(),
     };
+    let checking = tokio::spawn(check_all(Arc::clone(&vault), bench.stop.clone()));
     let last_round = CancellationToken::new();
     let until = last_round.clone();
     let mut reporting = tokio::spawn(async move { reporter.run(&until).await });
@@ -158,12 +159,27 @@ pub async fn run(
     };
     worked?;
     reported?;
+    if checking.is_finished() {
+        checking.await.unwrap_or(Ok(()))?;
+    } else {
+        checking.abort();
+    }
     let Owing { owed, stuck } = vault.owing().await?;
     let mut summary = tally.summary();
     summary.parked = dispatch.left() as u64;
     summary.malformed = dispatch.malformed();
     (summary.owed, summary.stuck) = (owed as u64, stuck as u64);
     Ok(summary)
+}
+
+/// Checks the whole vault beside the work: what is used is checked before its use, so this finds what nobody asks for,
+/// a deleted account among it. A finding ends the run.
+async fn check_all(vault: Arc<Vault>, end: CancellationToken) -> Result<(), StoreError> {
+    let findings = vault.verify(Box::new(|_, _| ())).await?;
+    let Some(first) = findings.first() else { return Ok(()) };
+    tracing::error!(findings = findings.len(), first = %first.what, "the vault was tampered with; the run is ended");
+    end.cancel();
+    Err(StoreError::tampered(first.class, first.row))
 }
 
 /// Whether a failed read or write of the vault may go better later.

@@ -11,7 +11,7 @@ use super::{UnlockError, UnlockWith};
 use crate::{
     KeyBinder,
     anchor_file::{AnchorFile, AnchorFileError},
-    crypto::{Anchor, Header, Keyring, OpenError, RootKey, SlotRecord, Unlock},
+    crypto::{Anchor, Header, Keyring, OpenError, RootKey, SlotKind, SlotRecord, Unlock},
     store::{Head, KeyMaterial, StoreError, Tampering, same_mac, sqlite::SqliteFile},
 };
 
@@ -21,7 +21,10 @@ pub(super) fn unlock(file: &SqliteFile, with: &UnlockWith) -> Result<RootKey, Un
         UnlockWith::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
         UnlockWith::Identity(text) => Unlock::Identity(text),
     };
+    let of_this_kind =
+        |slot: &SlotRecord| (slot.kind == SlotKind::Passphrase as u8) == matches!(with, UnlockWith::Passphrase(_));
     let slots = file.key_material().slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok());
+    let slots = slots.filter(of_this_kind);
     slots.take(SLOTS_TRIED).find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
 }
 

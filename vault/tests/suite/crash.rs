@@ -71,7 +71,7 @@ async fn a_kill_between_the_first_and_the_last_page_of_a_checkpoint_is_survived(
         PathBuf::from(path)
     };
     let log = fs::read(side("-wal")).unwrap();
-    let first_page = log[32..].chunks_exact(24 + 4096).filter(|frame| frame[..4] == [0, 0, 0, 1]).next_back().unwrap();
+    let first_page = log[32..].chunks_exact(24 + 4096).rfind(|frame| frame[..4] == [0, 0, 0, 1]).unwrap();
     let mut file = fs::read(&killed.paths.file).unwrap();
     file[..4096].copy_from_slice(&first_page[24..]);
     let claims = usize::try_from(u32::from_be_bytes(file[28..32].try_into().unwrap())).unwrap() * 4096;

@@ -1,6 +1,8 @@
 //! Fetching the images that a task names, all or none. Where they may come from is the vault's `MediaClient`'s to decide.
 
+use data_encoding::HEXLOWER;
 use latchkey_vault::site_http::{MediaClient, MediaError};
+use ring::digest::{SHA256, digest};
 use thiserror::Error;
 
 use super::Image;
@@ -35,7 +37,8 @@ impl ImagesError {
     }
 }
 
-/// Fetches the images at `urls`, one after the other, and names them by their place: `image-1.png`.
+/// Fetches the images at `urls`, one after the other, and names them by their place and their content:
+/// `image-1-0f343b0931126a20.png`.
 ///
 /// # Errors
 /// See [`ImagesError`]; images that came before the error are dropped.
@@ -47,11 +50,18 @@ pub async fn fetch_images(client: &MediaClient, urls: &[&str]) -> Result<Vec<Ima
     let mut images = Vec::with_capacity(urls.len());
     for (position, url) in (1..).zip(urls) {
         let fetched = client.fetch(url).await.map_err(|source| ImagesError::Image { position, source })?;
-        let name = format!("image-{position}.{}", fetched.kind.extension());
+        // WordPress looks for a free name and then writes, so that two uploads of one name at a time may end in one file:
+        // what is named by its content can only be overwritten by itself.
+        let content = digest(&SHA256, &fetched.bytes);
+        let content = HEXLOWER.encode(content.as_ref().get(..NAME_BYTES).unwrap_or_default());
+        let name = format!("image-{position}-{content}.{}", fetched.kind.extension());
         images.push(Image { name, mime: fetched.kind.mime(), bytes: fetched.bytes });
     }
     Ok(images)
 }
+
+/// Bytes of the content's hash in a name: chance makes no two of them the same, and the name stays short.
+const NAME_BYTES: usize = 8;
 
 #[cfg(test)]
 mod tests;

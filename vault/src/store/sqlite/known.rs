@@ -16,8 +16,8 @@ use super::{
 use crate::{
     crypto::{Header, Sum},
     store::{
-        AccountRow, BUCKETS, Binder, Group, Head, ItemRow, KeyMaterial, LeaseRow, OutboxRow, SessionRow, StoreError,
-        Tampering, Top, TotpRow, bucket_range, group_hash, group_of, same_mac,
+        AccountRow, BUCKETS, Binder, BoundRow, Group, Head, ItemRow, KeyMaterial, LeaseRow, OutboxRow, SessionRow,
+        StoreError, Tampering, Top, TotpRow, bucket_range, group_hash, group_of, same_mac,
     },
 };
 
@@ -164,15 +164,19 @@ fn read_group(conn: &Connection, binder: &dyn Binder, no: usize, hash: &[u8; 32]
     Group::from_bytes(&sums).ok_or_else(tampered)
 }
 
+/// What a row with this hash adds to the digest.
+pub(super) fn element<T: BoundRow>(binder: &dyn Binder, row: &T, hash: &[u8; 32]) -> Result<Sum, StoreError> {
+    binder.element(row.epoch(), row.place(), hash).map_err(|_| StoreError::Rekeyed)
+}
+
 /// A group's number as it is stored.
 pub(super) fn group_no(no: usize) -> u8 {
     no.to_le_bytes()[0]
 }
 
 fn add_rows<T: Table>(conn: &Connection, binder: &dyn Binder, bucket: u16, sum: &mut Sum) -> Result<(), StoreError> {
-    let add = |row: T| {
-        let element = binder.element(row.epoch(), row.place(), &row.row_hash()).map_err(|_| StoreError::Rekeyed)?;
-        *sum = sum.add(element);
+    let add = |row: T, hash: [u8; 32]| {
+        *sum = sum.add(element(binder, &row, &hash)?);
         Ok(())
     };
     let (first, next) = bucket_range(bucket);

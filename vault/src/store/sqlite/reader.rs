@@ -68,15 +68,12 @@ impl Readers {
         let key = id.as_bytes();
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(key))?;
-            // One snapshot: the session belongs to the account's revision beside it.
-            let (db, binder) = (|e| database("reading an account", &e), self.binder.as_ref());
-            conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(db)?;
-            let rows = (|| {
+            // The session belongs to the account's revision beside it.
+            snapshot(conn, |conn| {
+                let binder = self.binder.as_ref();
                 let Some(account) = AccountRow::load(conn, binder, key)? else { return Ok(None) };
                 Ok(Some((account, SessionRow::load(conn, binder, key)?)))
-            })();
-            conn.prepare_cached("COMMIT").and_then(|mut end| end.execute([])).map_err(db)?;
-            rows
+            })
         })
     }
 
@@ -178,7 +175,7 @@ impl Readers {
             Err(error) => return Ok(vec![finding(&error, "the header or the digest's top")?]),
         };
         let pages: Result<String, _> = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
-        let pages = pages.map_err(|e| database("checking the pages", &e)).map_or_else(|e| e.to_string(), |pages| pages);
+        let pages = pages.map_err(|e| database("checking the pages", &e)).unwrap_or_else(|e| e.to_string());
         if pages != "ok" {
             findings.push(Finding {
                 class: Tampering::Substitution,
@@ -229,8 +226,8 @@ impl Readers {
         Ok(())
     }
 
-    /// The rows that SQLite's indexes lead to. No index is authenticated: a row that is not what was `asked` for was put
-    /// there by a forged one.
+    /// The rows that SQLite's indexes lead to. No index is authenticated: of a forged one the MAC tells where SQLite takes
+    /// columns from the index, and `asked` where it takes them from the row.
     fn select<T: Table>(
         &self,
         conn: &Connection,
@@ -239,7 +236,7 @@ impl Readers {
         asked: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
         let mut rows = Vec::new();
-        T::each(conn, self.binder.as_ref(), rest, args, |row: T| {
+        T::each(conn, self.binder.as_ref(), rest, args, |row: T, _| {
             if !asked(&row) {
                 return Err(StoreError::tampered(Tampering::Substitution, Some(RowName::of(&row))));
             }

@@ -38,7 +38,7 @@ pub(super) trait Table: BoundRow + Sized {
     /// The row with this key.
     fn load(conn: &Connection, binder: &dyn Binder, key: &[u8; 16]) -> Result<Option<Self>, StoreError> {
         let mut found = None;
-        let take = |row| {
+        let take = |row, _| {
             found = Some(row);
             Ok(())
         };
@@ -46,7 +46,7 @@ pub(super) trait Table: BoundRow + Sized {
         Ok(found)
     }
 
-    /// Gives the rows of a condition, in which `{key}` stands for the key column, to `take`.
+    /// Gives the rows of a condition, in which `{key}` stands for the key column, to `take`, with their hashes.
     ///
     /// The first row that is not authentic ends it: a planted file makes us hold one false row at a time.
     fn each(
@@ -54,7 +54,7 @@ pub(super) trait Table: BoundRow + Sized {
         binder: &dyn Binder,
         rest: &str,
         args: impl rusqlite::Params,
-        mut take: impl FnMut(Self) -> Result<(), StoreError>,
+        mut take: impl FnMut(Self, [u8; 32]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let db = |e| database("reading rows", &e);
         let rest = rest.replace("{key}", Self::KEY);
@@ -62,7 +62,8 @@ pub(super) trait Table: BoundRow + Sized {
         let mut select = conn.prepare_cached(&sql).map_err(db)?;
         let mut rows = select.query(args).map_err(db)?;
         while let Some(row) = rows.next().map_err(db)? {
-            take(authentic(binder, Self::read(row).map_err(db)?)?)?;
+            let (row, hash) = authentic(binder, Self::read(row).map_err(db)?)?;
+            take(row, hash)?;
         }
         Ok(())
     }
@@ -286,11 +287,11 @@ impl Table for ItemRow {
     }
 }
 
-/// The row, if its MAC is right.
-fn authentic<T: BoundRow>(binder: &dyn Binder, stored: Stored<T>) -> Result<T, StoreError> {
-    let place = stored.row.place();
-    match binder.row_mac(stored.row.epoch(), place, &stored.row.row_hash()) {
-        Ok(mac) if same_mac(&mac, &stored.mac) => Ok(stored.row),
+/// The row and its hash, if its MAC is right.
+fn authentic<T: BoundRow>(binder: &dyn Binder, stored: Stored<T>) -> Result<(T, [u8; 32]), StoreError> {
+    let hash = stored.row.row_hash();
+    match binder.row_mac(stored.row.epoch(), stored.row.place(), &hash) {
+        Ok(mac) if same_mac(&mac, &stored.mac) => Ok((stored.row, hash)),
         _ => Err(StoreError::tampered(Tampering::Substitution, Some(RowName::of(&stored.row)))),
     }
 }

@@ -10,14 +10,14 @@ use rusqlite::{Connection, params};
 
 use super::{
     database,
-    known::{Known, Verified, bucket_sum, group_no},
+    known::{Known, Verified, bucket_sum, element, group_no},
     tables::{Table, int},
 };
 use crate::{
     crypto::{AuditHead, Header, Sum},
     store::{
-        Binder, BoundRow, EntriesHasher, GROUPS, Head, NewAudit, StoreError, Tampering, Token, bucket_of, entry_hash,
-        group_hash, group_of,
+        Binder, EntriesHasher, GROUPS, Head, NewAudit, StoreError, Tampering, Token, bucket_of, entry_hash, group_hash,
+        group_of,
     },
 };
 
@@ -111,20 +111,21 @@ impl<'a> Tx<'a> {
     pub(super) fn put<T: Table>(&mut self, old: Option<&T>, new: &T) -> Result<(), StoreError> {
         let bucket = bucket_of(&new.place().id);
         self.check_bucket(bucket)?;
-        let (mac, mut sum) = (self.mac_of(new)?, self.known.sum(self.conn, self.binder, bucket)?);
+        let (hash, place) = (new.row_hash(), new.place());
+        let mac = self.binder.row_mac(new.epoch(), place, &hash).map_err(|_| StoreError::Rekeyed)?;
+        let mut sum = self.known.sum(self.conn, self.binder, bucket)?;
         if let Some(old) = old {
-            sum = sum.sub(self.element_of(old)?);
+            sum = sum.sub(element(self.binder, old, &old.row_hash())?);
         }
-        sum = sum.add(self.element_of(new)?);
-        self.set_sum(bucket, sum)?;
+        self.set_sum(bucket, sum.add(element(self.binder, new, &hash)?))?;
         new.write(self.conn, &mac).map_err(|e| database("writing a row", &e))
     }
 
     /// Removes a row that [`Tx::load`] gave.
     pub(super) fn remove<T: Table>(&mut self, old: &T) -> Result<(), StoreError> {
         let id = old.place().id;
-        let sum = self.known.sum(self.conn, self.binder, bucket_of(&id))?.sub(self.element_of(old)?);
-        self.set_sum(bucket_of(&id), sum)?;
+        let sum = self.known.sum(self.conn, self.binder, bucket_of(&id))?;
+        self.set_sum(bucket_of(&id), sum.sub(element(self.binder, old, &old.row_hash())?))?;
         T::delete(self.conn, &id).map_err(|e| database("removing a row", &e))
     }
 
@@ -234,14 +235,6 @@ impl<'a> Tx<'a> {
         group.set(bucket, sum);
         self.dirty[group_of(bucket)] = true;
         Ok(())
-    }
-
-    fn mac_of<T: BoundRow>(&self, row: &T) -> Result<[u8; 32], StoreError> {
-        self.binder.row_mac(row.epoch(), row.place(), &row.row_hash()).map_err(|_| StoreError::Rekeyed)
-    }
-
-    fn element_of<T: BoundRow>(&self, row: &T) -> Result<Sum, StoreError> {
-        self.binder.element(row.epoch(), row.place(), &row.row_hash()).map_err(|_| StoreError::Rekeyed)
     }
 
     fn audit_head(&self) -> AuditHead {

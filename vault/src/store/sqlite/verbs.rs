@@ -86,6 +86,10 @@ pub(super) fn renew_lease(tx: &mut Tx<'_>, hold: &Hold, ttl: Duration, now: Boot
 }
 
 pub(super) fn save_held(tx: &mut Tx<'_>, holds: &[Hold], changes: &Changes, now: BootStamp) -> Verb<Saved> {
+    if holds.is_empty() {
+        // Nothing is held, so nothing may be written as a holder.
+        return Ok((Saved::Fenced([0; 16]), Keep::No));
+    }
     for hold in holds {
         if live(tx, hold, now)?.is_none() {
             return Ok((Saved::Fenced(hold.resource), Keep::No));

@@ -27,6 +27,7 @@ async fn an_audit_that_was_edited_reordered_or_cut_is_named() {
             "DELETE FROM audit WHERE seq > (SELECT last FROM audit_link WHERE no = 4);
              DELETE FROM audit_link WHERE no > 4",
         ),
+        ("a link's MAC edited", "UPDATE audit_link SET mac = zeroblob(32) WHERE no = 2"),
         ("a link deleted", "DELETE FROM audit_link WHERE no = 2"),
         ("a link that covers more", "UPDATE audit_link SET last = last + 1 WHERE no = 2"),
         ("a link that covers the world", "UPDATE audit_link SET last = 9223372036854775807 WHERE no = 2"),

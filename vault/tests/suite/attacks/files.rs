@@ -33,7 +33,7 @@ async fn a_file_or_folder_that_others_have_a_hand_in_is_refused_and_says_why() {
         }
     };
     let others = "others may read or write it";
-    let attacks: Vec<(&str, Box<dyn Fn(&Folder)>, &str)> = vec![
+    let attacks: Vec<(&str, Attack, &str)> = vec![
         ("a vault that others read", Box::new(mode(vault, 0o644)), others),
         ("a vault that a group writes", Box::new(mode(vault, 0o620)), others),
         ("a folder that others list", Box::new(mode(folder, 0o755)), others),
@@ -72,6 +72,8 @@ async fn no_vault_is_made_where_others_have_a_hand_in() {
     assert!(made.err().unwrap().to_string().contains("others may read or write it"));
     assert!(fs::read_dir(folder.paths.file.parent().unwrap()).unwrap().next().is_none());
 }
+
+type Attack = Box<dyn Fn(&Folder)>;
 
 async fn refused(sample: &Sample, name: &str, attack: &dyn Fn(&Folder), why: &str) {
     let attacked = sample.folder.copy();

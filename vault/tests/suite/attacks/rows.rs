@@ -6,6 +6,8 @@ use rusqlite::{Connection, params};
 use super::{Sample, change_password, first_finding, told};
 use crate::common::{Class, Folder, account, ask, key};
 
+type Attack<'a> = &'a dyn Fn(&Connection);
+
 /// Tables with rows of their own MAC, and the column of their key.
 const TABLES: [(&str, &str); 5] =
     [("account", "id"), ("session", "account"), ("lease", "resource"), ("outbox", "id"), ("item", "id")];
@@ -18,7 +20,7 @@ async fn a_sealed_blob_is_refused_in_another_row_kind_or_vault() {
     let theirs = other.init().await;
     let twin = theirs.add_account(account("ann")).await.unwrap();
     theirs.close().await.unwrap();
-    let moves: [(&str, &dyn Fn(&Connection)); 5] = [
+    let moves: [(&str, Attack<'_>); 5] = [
         ("two accounts exchanged", &|conn| {
             let blobs = [ann, bob].map(|id| column(conn, "SELECT sealed FROM account WHERE id = ?1", &id));
             conn.execute("UPDATE account SET sealed = ?2 WHERE id = ?1", params![key(&ann), blobs[1]]).unwrap();

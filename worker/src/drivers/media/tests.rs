@@ -12,12 +12,13 @@ fn client(host: &Server) -> MediaClient {
 }
 
 #[tokio::test]
-async fn images_are_named_by_place_and_kind() {
+async fn images_are_named_by_place_content_and_kind() {
     let host = Server::start(|seen| answer(200, if seen.target == "/b" { "GIF89a" } else { "GIF87a" })).await;
     let (a, b) = (format!("{}/../../etc/passwd", host.origin), format!("{}/b", host.origin));
     let images = fetch_images(&client(&host), &[&a, &b]).await.unwrap();
     let named: Vec<_> = images.iter().map(|image| (image.name.as_str(), image.mime)).collect();
-    assert_eq!(named, [("image-1.gif", "image/gif"), ("image-2.gif", "image/gif")]);
+    let expected = [("image-1-9faccac8ea389a38.gif", "image/gif"), ("image-2-610f5ae4d76e3326.gif", "image/gif")];
+    assert_eq!(named, expected, "the hashes are those that sha256sum prints");
 }
 
 #[tokio::test]

@@ -108,3 +108,26 @@ fn an_operation_that_is_not_kept_leaves_the_header_as_it_was() {
         assert_eq!(tx.known.header.slots_generation, 9);
     });
 }
+
+#[test]
+fn an_operation_that_is_not_kept_leaves_no_entry_in_the_audit_chain() {
+    let file = File::new();
+    let entry = |id| NewAudit { id: [id; 16], sealed: Sealed::from_bytes(vec![id; 50]) };
+    file.transaction(|tx| {
+        let refused = tx.operation(|tx| {
+            tx.record(&entry(1), None)?;
+            Ok(((), Keep::No))
+        });
+        refused.unwrap();
+        let kept = tx.operation(|tx| {
+            tx.record(&entry(2), None)?;
+            Ok(((), Keep::Yes))
+        });
+        kept.unwrap();
+        let mut entries = tx.conn.prepare("SELECT seq, id FROM audit").unwrap();
+        let entries: Vec<(i64, [u8; 16])> =
+            entries.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+        assert_eq!(entries, [(1, [2; 16])]);
+        assert_eq!(tx.audit, [entry_hash(1, &[2; 16], None, &[2; 50])]);
+    });
+}
