@@ -1,8 +1,9 @@
 //! Accounts that the site holds back: one attempt, the evidence recorded, the manager told, and nothing after that.
 
+use latchkey_manager::{Fault, FaultKind, Route};
 use latchkey_practice_site::AccountState as AtSite;
 use latchkey_tests::world::{Author, World};
-use latchkey_vault::model::AccountState;
+use latchkey_vault::model::{AccountState, Standing};
 
 use crate::check::{error_message, puts};
 
@@ -140,11 +141,38 @@ async fn a_person_who_clears_the_account_lets_the_work_go_on() {
 
     world.site.set_state("ann", AtSite::Active).unwrap();
     let id = world.account(&ann).await.id;
-    let ready = latchkey_vault::model::Standing::ready(world.vault.now_ms());
+    let ready = Standing::ready(world.vault.now_ms());
     world.vault.set_standing(id, ready).await.unwrap();
     world.manager.add_task(world.task("t-2", &ann)).unwrap();
     let summary = world.run().await;
 
     assert_eq!((summary.done, summary.logins), (1, 1));
     assert_eq!(world.manager.account(&ann.id).unwrap().text("status"), Some("active"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_persons_word_is_not_overruled_by_what_the_manager_still_says() {
+    let world = World::new().await;
+    let ann = world.author_out("ann");
+    let banned = || [("status".to_owned(), "banned".into())].into_iter().collect();
+    assert!(world.manager.edit_account(&ann.id, banned()));
+    world.manager.add_task(world.task("t-1", &ann).max_retries(0)).unwrap();
+    assert_eq!(world.run().await.failed, 1);
+
+    let id = world.account(&ann).await.id;
+    let ready = Standing::ready(world.vault.now_ms());
+    world.vault.set_standing(id, ready).await.unwrap();
+    // The word has not arrived there yet.
+    world.manager.inject(Fault::before(FaultKind::Close).on(Route::AccountPut).times(3)).unwrap();
+    world.manager.add_task(world.task("t-2", &ann)).unwrap();
+    let summary = world.run().await;
+
+    assert_eq!((summary.done, summary.logins, summary.owed), (1, 1, 0));
+    assert_eq!(world.manager.account(&ann.id).unwrap().text("status"), Some("active"));
+    // When the manager says so anew, it counts again.
+    assert!(world.manager.edit_account(&ann.id, banned()));
+    world.site.expire_sessions("ann").unwrap();
+    world.manager.add_task(world.task("t-3", &ann).max_retries(0)).unwrap();
+    assert_eq!(world.run().await.failed, 1);
+    assert_eq!(world.site.logins("ann"), 1);
 }

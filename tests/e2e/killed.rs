@@ -30,13 +30,16 @@ enum Moment {
 }
 
 /// The second factors come last, since a code that was cut off is followed by one of the next half minute.
-const KILLS: [Moment; 8] = [
+const KILLS: [Moment; 11] = [
     Moment::Posts(1),
     Moment::Completes(3),
     Moment::LostPost,
     Moment::Posts(4),
     Moment::Login(4),
     Moment::LostLogin(5),
+    Moment::Posts(2),
+    Moment::LostPost,
+    Moment::Completes(1),
     Moment::Login(TOTP.start),
     Moment::Login(TOTP.start + 1),
 ];

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -111,25 +113,23 @@ async fn four_processes_that_were_refused_the_same_session_cause_one_login() {
     world.site.configure(|behaviour| behaviour.delay_ms = 50);
     let (_, id) = expired(&world, "ann").await;
     let paths = world.paths();
-    // EXPOSE: the children unlock the vault with it.
-    let scene = json!({
-        "file": paths.file, "anchors": paths.anchors, "identity": world.identity().expose(),
-        "origin": world.site.origin(), "account": id.to_string(),
-    });
     let name = "single_flight::four_processes_that_were_refused_the_same_session_cause_one_login";
-    let children: Vec<_> = (0..4)
-        .map(|_| {
-            let child = Launch::of(std::env::current_exe().unwrap(), world.folder());
-            child.args(["--exact", name, "--nocapture"]).env(SCENE, scene.to_string()).start().unwrap()
-        })
-        .collect();
-    let mut ways = Vec::new();
+    let answers = ["one", "two", "three", "four"].map(|child| world.folder().join(child));
+    let start = |answer: &PathBuf| {
+        let scene = json!({
+            "file": paths.file, "anchors": paths.anchors, "origin": world.site.origin(), "account": id.to_string(),
+            // EXPOSE: the child unlocks the vault with it.
+            "identity": world.identity().expose(), "answer": answer,
+        });
+        let child = Launch::of(std::env::current_exe().unwrap(), world.folder());
+        child.args(["--exact", name, "--nocapture"]).env(SCENE, scene.to_string()).start().unwrap()
+    };
+    let children = answers.each_ref().map(start);
     for child in children {
         let ended = child.wait(Duration::from_secs(120)).await.unwrap();
         assert!(ended.status.success(), "{}{}", ended.stdout, ended.stderr);
-        let way = ended.stdout.lines().find_map(|line| line.split_once(WAY)).map(|(_, way)| way.trim().to_owned());
-        ways.push(way.unwrap());
     }
+    let mut ways = answers.map(|answer| fs::read_to_string(answer).unwrap());
 
     assert_eq!(world.site.logins("ann"), 1, "{ways:?}");
     ways.sort();
@@ -150,12 +150,7 @@ async fn refresh_as_child(scene: &Value) {
     let refreshed = vault.refresh(text("account").parse().unwrap(), &ask(auth, text("origin"))).await.unwrap();
     assert_eq!(refreshed.login_epoch, 2);
     vault.close().await.unwrap();
-    write_line(&format!("{WAY}{:?}", refreshed.how));
-}
-
-fn write_line(line: &str) {
-    use std::io::Write as _;
-    std::io::stdout().write_all(format!("\n{line}\n").as_bytes()).unwrap();
+    fs::write(text("answer"), format!("{:?}", refreshed.how)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -255,5 +250,3 @@ impl Clock for ShiftedClock {
 
 /// What tells a child of the test what to do.
 const SCENE: &str = "LATCHKEY_TEST_SCENE";
-/// Before the way in which a child's session became fresh.
-const WAY: &str = "refreshed by ";
