@@ -8,7 +8,9 @@ use std::{
 use latchkey_manager::{Fault, FaultKind, ManagerConfig, RepeatRule, Route, TaskStatus};
 use latchkey_practice_site::SiteConfig;
 use latchkey_tests::world::World;
+use latchkey_vault::store::Lane;
 use latchkey_worker::{Ending, Event, RunError};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{assert_posted_once, rss_kib};
@@ -240,4 +242,47 @@ async fn a_task_that_vanishes_at_the_manager_is_let_go() {
 
     assert_eq!(ran.ended.unwrap().done, 1);
     assert_posted_once(&world, &ann, &tasks[1..]);
+}
+
+/// A report is sent and taken, and the worker dies before it knows; then the manager refuses the same report.
+async fn check_crash_after_report(newer_task: bool) {
+    let mut config = ManagerConfig::default();
+    config.repeat = RepeatRule::Refuse;
+    let world = World::with(config, SiteConfig::default()).await;
+    let ann = world.author_in("ann");
+    let tasks = world.add_tasks("t", 1, &ann);
+    world.manager.inject(Fault::before(FaultKind::WrongKey).on(Route::Complete).times(u32::MAX)).unwrap();
+    assert!(matches!(world.try_run(CancellationToken::new(), |_| ()).await.ended, Err(RunError::KeyRefused)));
+    world.manager.clear_faults();
+    // A reporter takes the report in hand, sends it, and is heard of no more.
+    let mut lane = world.vault.take_lane(Lane::Task).await.unwrap().unwrap();
+    let due = world.vault.due_reports(&mut lane, 10).await.unwrap();
+    assert_eq!((due.len(), due[0].ambiguous), (1, false));
+    let link = format!("{}/u/ann/post/1", world.site.origin());
+    post(&world, "t-1/complete", &json!({"link_post": link})).await;
+    world.vault.leave_lane(lane).await.unwrap();
+    if newer_task {
+        // The account's record follows the newest task and shows nothing of the first any more.
+        world.manager.add_task(world.task("t-2", &ann)).unwrap();
+        post(&world, "t-2/start", &json!({})).await;
+    }
+
+    let summary = world.run().await;
+
+    assert_eq!((summary.failed, summary.owed, summary.stuck), (0, 0, 0));
+    let tasks = if newer_task { [tasks, vec!["t-2".into()]].concat() } else { tasks };
+    assert_posted_once(&world, &ann, &tasks);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_was_taken_before_a_crash_is_not_stuck_for_being_refused_afterwards() {
+    tokio::join!(check_crash_after_report(false), check_crash_after_report(true));
+}
+
+/// A call to the manager as a worker makes it.
+async fn post(world: &World, path: &str, body: &Value) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.post(format!("{}/api/v1/social/links/{path}", world.manager.base_url()));
+    let answer = request.header("X-API-Key", world.manager.api_key()).json(body).send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
 }

@@ -3,11 +3,13 @@
 use std::{
     num::NonZeroU32,
     sync::{Arc, Once},
+    time::Duration,
 };
 
 use latchkey_manager::Route;
 use latchkey_practice_site::NewAccount;
 use latchkey_tests::world::{World, body, title};
+use latchkey_vault::{CheckIn, CheckOutAsk, cookies::Stored};
 use latchkey_worker::{Ending, Event, Summary};
 use tokio_util::sync::CancellationToken;
 
@@ -135,4 +137,32 @@ async fn cookies_that_rotate_with_every_answer_reach_the_manager_and_still_work(
     assert_eq!((summary.done, summary.logins, summary.owed), (3, 0, 0));
     assert_posted_once(&world, &ann, &tasks);
     assert_eq!(world.whoami(&world.cookie(&ann)).await.as_deref(), Some("ann"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cookies_that_a_wall_set_are_forgotten_where_the_borrower_says_so() {
+    let world = World::new().await;
+    let ann = world.author_in("ann");
+    world.add_tasks("t", 1, &ann);
+    world.run().await;
+    let id = world.account(&ann).await.id;
+    let url: url::Url = format!("{}/api/me", world.site.origin()).parse().unwrap();
+    for (discards, still_live) in [(true, true), (false, false)] {
+        let ask = CheckOutAsk {
+            ttl: Duration::from_secs(60),
+            quarantine: Duration::from_secs(1),
+            wait: Duration::ZERO,
+            purpose: "test".into(),
+        };
+        let mut checkout = world.vault.check_out(id, &ask).await.unwrap();
+        assert_eq!(checkout.jar.store(&url, b"sid=of-a-wall; Path=/", world.vault.now_ms()), Stored::Kept);
+        if discards {
+            checkout.discard_cookies();
+        }
+        world.vault.check_in(checkout, &CheckIn::default()).await.unwrap();
+        let again = world.vault.check_out(id, &ask).await.unwrap();
+        let cookie = again.jar.export_flat(&url, world.vault.now_ms()).unwrap();
+        assert_eq!(world.whoami(cookie.expose()).await.is_some(), still_live);
+        world.vault.check_in(again, &CheckIn::default()).await.unwrap();
+    }
 }

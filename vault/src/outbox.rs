@@ -329,6 +329,9 @@ impl Vault {
                 record.owed.retain(|owed| *owed != field);
             }
         }
+        if let Some(status) = update.new_status() {
+            record.manager_status = Some(status.as_str().to_owned());
+        }
         changes.accounts.push(self.account_row(id, rev + 1, &record)?);
         Ok(changes)
     }

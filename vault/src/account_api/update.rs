@@ -175,6 +175,12 @@ impl AccountUpdate {
         self.values[field.place()].as_ref()
     }
 
+    /// The status that is to be written, where there is one.
+    #[must_use]
+    pub fn new_status(&self) -> Option<AccountStatus> {
+        self.status
+    }
+
     /// Whether there is nothing to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
