@@ -156,6 +156,8 @@ impl Vault {
             Err(newer) => return Ok(newer),
         };
         let hold = lease.hold();
+        // Whatever the caller allows: what is sent has ended before another may have the lease.
+        let deadline = deadline.min(Instant::now() + LOGIN_TURN);
         let turn = Turn { vault: self, id, ask, lease, deadline, ended: AtomicBool::new(false) };
         let result = turn.run().await;
         // A login that ended has freed the lease in its own transaction.
@@ -257,6 +259,10 @@ impl Turn<'_> {
             let mark = "no password or no login name is known".to_owned();
             return Err(self.block(Block::MissingCredential, &Evidence::new(Verdict::Expired, &mark), None).await?);
         }
+        let left = self.deadline.saturating_duration_since(Instant::now()).min(LOGIN_WITHIN);
+        if left.is_zero() {
+            return Err(RefreshError::NotSent { reason: "no time was left for a login".into() });
+        }
         let intent = self.write_intent(account, epoch).await?;
         if intent.says.lost_before > LOST_LOGINS_MAX {
             let mark = format!("the answers of {LOST_LOGINS_MAX} logins in a row were lost");
@@ -265,7 +271,6 @@ impl Turn<'_> {
         }
         let mut jar = Jar::new();
         let mut source = Steps { turn: self, totp: totp_of(account, self.ask), intent: &intent, offset_ms: 0, rev: 0 };
-        let left = self.deadline.saturating_duration_since(Instant::now()).min(LOGIN_WITHIN);
         let who = identity(account, self.ask);
         let outcome = tokio::time::timeout(left, self.ask.auth.log_in(&who, &mut jar, &mut source)).await;
         let intent = OpenIntent { rev: intent.rev + source.rev, ..intent };
@@ -562,8 +567,10 @@ pub fn standing_of(block: Block, evidence: &Evidence, now_ms: i64) -> Standing {
 /// Labels of the blind indexes; part of the format.
 const IX_CREDENTIAL: &str = "login.credential";
 const IX_TOTP: &str = "totp.secret";
-/// The login lease: longer than the longest login, so that it is never renewed.
+/// The login lease: longer than a turn with it, so that it is never renewed.
 const LOGIN_TTL: Duration = Duration::from_secs(150);
+/// The manager's answer, the probe and the login together; the rest of the lease is for the last wait for it and the commit.
+const LOGIN_TURN: Duration = Duration::from_secs(140);
 /// A login may take this long, waiting for a TOTP step included.
 const LOGIN_WITHIN: Duration = Duration::from_secs(120);
 /// After a killed login nothing is sent for as long as its request may still be under way.

@@ -12,5 +12,6 @@ mod documents;
 mod full;
 mod life;
 mod processes;
+mod refresh;
 mod sqlite;
 mod views;
