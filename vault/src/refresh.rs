@@ -12,6 +12,8 @@
 //!
 //! Knows how to ask a [`SiteAuth`], not how a site works; never decides to try again by itself.
 
+mod steps;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -21,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
+use steps::Steps;
 use thiserror::Error;
 use tokio::time::Instant;
 use url::Url;
@@ -33,10 +35,10 @@ use crate::{
     checkout::{CheckOutAsk, LeaseHandle, take_cookie},
     cookies::Jar,
     items::{ItemChange, ItemKind},
-    login::{Block, Evidence, LoginIdentity, LoginOutcome, SiteAuth, TotpSource, TotpUnavailable, Verdict},
+    login::{Block, Evidence, LoginIdentity, LoginOutcome, SiteAuth, Verdict},
     model::{Account, AccountId, AccountState, Action, Secret, Standing},
     record::{LoginIntent, SessionRecord},
-    store::{Changes, Hold, Reserved, Saved, StepAsk, StoreError},
+    store::{Changes, Hold, Saved, StoreError},
     totp::Totp,
 };
 
@@ -435,75 +437,6 @@ struct OpenIntent {
     says: LoginIntent,
 }
 
-/// Hands out TOTP codes whose steps were reserved durably, together with the intent that names them.
-struct Steps<'a> {
-    turn: &'a Turn<'a>,
-    totp: Option<Totp>,
-    intent: &'a OpenIntent,
-    /// The site's clock less ours.
-    offset_ms: i64,
-    /// How many times the intent was written since.
-    rev: u64,
-}
-
-#[async_trait]
-impl TotpSource for Steps<'_> {
-    async fn code(&mut self) -> Result<Secret, TotpUnavailable> {
-        let unavailable = |reason: &str| TotpUnavailable { reason: reason.to_owned() };
-        let Some(totp) = &self.totp else { return Err(unavailable("the account has no TOTP secret for this site")) };
-        let vault = self.turn.vault;
-        let secret = vault.index(IX_TOTP, &[&totp.normalised()]).map_err(|e| unavailable(&e.to_string()))?;
-        loop {
-            let now_ms = vault.opener.clock.wall_ms().saturating_add(self.offset_ms);
-            let left_ms = totp.ms_left(now_ms);
-            let step = totp.step_at(now_ms);
-            // A code in the last second of its step may arrive in the next one.
-            let reserved =
-                if left_ms <= LAST_MS { Reserved::Spent { last: step } } else { self.reserve(secret, step).await? };
-            match reserved {
-                Reserved::Step(step) => {
-                    self.rev += 1;
-                    return Ok(totp.code(step));
-                }
-                Reserved::Spent { last } if last <= step + STEPS_AHEAD => {
-                    let wait_ms = left_ms + (last - step.min(last)) * totp.period_s() * 1000;
-                    let wait = Duration::from_millis(wait_ms + 1);
-                    if Instant::now() + wait > self.turn.deadline {
-                        return Err(unavailable("the next unused step is past the deadline"));
-                    }
-                    tokio::time::sleep(wait).await;
-                }
-                Reserved::Spent { .. } => {
-                    return Err(unavailable("steps far ahead of the clock are spent; check the clock"));
-                }
-                Reserved::Fenced | Reserved::Stale(_) => return Err(unavailable("the login lease is lost")),
-            }
-        }
-    }
-
-    fn observe_site_clock(&mut self, site_ms: i64, local_ms: i64) {
-        let offset_ms = site_ms.saturating_sub(local_ms);
-        // The header has whole seconds: smaller differences say nothing.
-        self.offset_ms = if offset_ms.abs() < OFFSET_MIN_MS { 0 } else { offset_ms };
-    }
-}
-
-impl Steps<'_> {
-    async fn reserve(&self, secret: [u8; 16], step: u64) -> Result<Reserved, TotpUnavailable> {
-        if self.offset_ms.abs() > OFFSET_MAX_MS {
-            let reason = "the site's clock and ours differ by more than 10 minutes: a person has to look".to_owned();
-            return Err(TotpUnavailable { reason });
-        }
-        let (turn, vault) = (self.turn, self.turn.vault);
-        let says = LoginIntent { totp_step: Some(step), ..self.intent.says.clone() };
-        let next = OpenIntent { id: self.intent.id, rev: self.intent.rev + self.rev + 1, says };
-        let unavailable = |error: StoreError| TotpUnavailable { reason: error.to_string() };
-        let items = vault.item_rows(&[turn.intent_item(&next, true)]).map_err(unavailable)?;
-        let ask = StepAsk { hold: turn.hold(), secret, step, epoch: vault.keys.epoch() };
-        vault.store.reserve_step(ask, Changes { items, ..Changes::default() }).await.map_err(unavailable)
-    }
-}
-
 impl LoginQueues {
     fn of(&self, resource: [u8; 16]) -> Arc<tokio::sync::Mutex<()>> {
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -564,9 +497,8 @@ pub fn standing_of(block: Block, evidence: &Evidence, now_ms: i64) -> Standing {
     Standing { state, since_ms: now_ms, evidence: evidence.mark.clone() }
 }
 
-/// Labels of the blind indexes; part of the format.
+/// Label of the blind index; part of the format.
 const IX_CREDENTIAL: &str = "login.credential";
-const IX_TOTP: &str = "totp.secret";
 /// The login lease: longer than a turn with it, so that it is never renewed.
 const LOGIN_TTL: Duration = Duration::from_secs(150);
 /// The manager's answer, the probe and the login together; the rest of the lease is for the last wait for it and the commit.
@@ -583,11 +515,3 @@ const MANAGER_WITHIN: Duration = Duration::from_secs(10);
 const COOLING: Duration = Duration::from_secs(300);
 /// Logins in a row whose answers were lost, before a person is asked.
 const LOST_LOGINS_MAX: u32 = 3;
-/// No code is sent in the last second of its step.
-const LAST_MS: u64 = 1000;
-/// Steps ahead of the clock that may be spent already: the site's clock may have been taken to be ahead.
-const STEPS_AHEAD: u64 = 2;
-/// RFC 9110 section 5.6.7: an HTTP date has whole seconds.
-const OFFSET_MIN_MS: i64 = 2000;
-/// Beyond ten minutes a clock is wrong, not late.
-const OFFSET_MAX_MS: i64 = 10 * 60 * 1000;
