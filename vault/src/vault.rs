@@ -331,6 +331,8 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
         audit: Vec::new(),
         created_ms: now_ms,
         log_sum: [0; 32],
+        steps_spent_until_ms: 0,
+        incarnation_since_ms: 0,
     };
     let keys = Arc::new(keys);
     let binder = KeyBinder::new(Arc::clone(&keys));

@@ -52,6 +52,13 @@ pub struct Header {
     /// The digest of the header log: the sum over the headers since the anchored one, this one excluded.
     #[cbor(n(11), with = "minicbor::bytes")]
     pub log_sum: [u8; 32],
+    /// TOTP steps that begin at or before this time, by this machine's clock in Unix milliseconds, count as spent,
+    /// whichever secret they are of; 0 where none do. It stands for a ledger of steps that was lost.
+    #[cbor(n(13), skip_if = "is_zero")]
+    pub steps_spent_until_ms: i64,
+    /// When this incarnation began, in Unix milliseconds; 0 in the first.
+    #[cbor(n(14), skip_if = "is_zero")]
+    pub incarnation_since_ms: i64,
 }
 
 /// Where one writer's audit chain ends.
@@ -139,6 +146,10 @@ impl Header {
         hash.copy_from_slice(digest::digest(&digest::SHA256, sealed).as_ref());
         hash
     }
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 fn place(vault: VaultId, counter: u64) -> Place {

@@ -37,8 +37,12 @@ impl TotpSource for Steps<'_> {
             let left_ms = totp.ms_left(now_ms);
             let step = totp.step_at(now_ms);
             // A code in the last second of its step may arrive in the next one.
-            let reserved =
-                if left_ms <= LAST_MS { Reserved::Spent { last: step } } else { self.reserve(secret, step).await? };
+            let reserved = if left_ms <= LAST_MS {
+                Reserved::Spent { last: step }
+            } else {
+                let begins_ms = totp.begins_ms(step).saturating_sub(self.offset_ms);
+                self.reserve(secret, step, begins_ms).await?
+            };
             match reserved {
                 Reserved::Step(step) => {
                     self.rev += 1;
@@ -68,7 +72,7 @@ impl TotpSource for Steps<'_> {
 }
 
 impl Steps<'_> {
-    async fn reserve(&self, secret: [u8; 16], step: u64) -> Result<Reserved, TotpUnavailable> {
+    async fn reserve(&self, secret: [u8; 16], step: u64, begins_ms: i64) -> Result<Reserved, TotpUnavailable> {
         if self.offset_ms.abs() > OFFSET_MAX_MS {
             let reason = "the site's clock and ours differ by more than 10 minutes: a person has to look".to_owned();
             return Err(TotpUnavailable { reason });
@@ -78,7 +82,7 @@ impl Steps<'_> {
         let next = OpenIntent { id: self.intent.id, rev: self.intent.rev + self.rev + 1, says };
         let unavailable = |error: StoreError| TotpUnavailable { reason: error.to_string() };
         let items = vault.item_rows(&[turn.intent_item(&next, true)]).map_err(unavailable)?;
-        let ask = StepAsk { hold: turn.hold(), secret, step, epoch: vault.keys.epoch() };
+        let ask = StepAsk { hold: turn.hold(), secret, step, begins_ms, epoch: vault.keys.epoch() };
         vault.store.reserve_step(ask, Changes { items, ..Changes::default() }).await.map_err(unavailable)
     }
 }

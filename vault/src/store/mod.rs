@@ -226,6 +226,8 @@ pub struct StepAsk {
     pub secret: BlindIndex,
     /// The step.
     pub step: u64,
+    /// When the step begins by this machine's clock, in Unix milliseconds: step · period less the site's offset.
+    pub begins_ms: i64,
     /// Key epoch of the index.
     pub epoch: u32,
 }
@@ -236,9 +238,9 @@ pub struct StepAsk {
 pub enum Reserved {
     /// The step is the asker's alone.
     Step(u64),
-    /// This step or a later one was reserved before.
+    /// This step or a later one was reserved before, or may have been: it begins before steps count at all.
     Spent {
-        /// The latest reserved step.
+        /// The latest reserved step, or the one that was asked for, whichever is later.
         last: u64,
     },
     /// The lease is no longer the asker's.

@@ -155,6 +155,11 @@ impl<'a> Tx<'a> {
         (self.known.head.counter + 1) << 20 | self.serial
     }
 
+    /// The header as it stands.
+    pub(super) fn header(&self) -> &Header {
+        &self.known.header
+    }
+
     /// The header as it stands, to be changed by what this commit does.
     pub(super) fn header_mut(&mut self) -> &mut Header {
         self.undo.header.get_or_insert_with(|| self.known.header.clone());

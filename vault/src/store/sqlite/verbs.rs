@@ -125,9 +125,10 @@ pub(super) fn reserve_step(tx: &mut Tx<'_>, ask: &StepAsk, changes: &Changes, no
         return Ok((Reserved::Fenced, Keep::No));
     }
     let old = tx.load::<TotpRow>(&ask.secret)?;
-    if let Some(last) = old.as_ref().map(|old| old.last_step)
-        && last >= ask.step
-    {
+    // What the ledger has lost cannot be known step by step: all up to the floor count as spent, also without a row.
+    let is_below_floor = ask.begins_ms <= tx.header().steps_spent_until_ms;
+    let last = old.as_ref().map(|old| old.last_step).into_iter().chain(is_below_floor.then_some(ask.step)).max();
+    if let Some(last) = last.filter(|last| *last >= ask.step) {
         return Ok((Reserved::Spent { last }, Keep::No));
     }
     let rev = old.as_ref().map_or(1, |old| old.rev + 1);

@@ -8,7 +8,7 @@ use latchkey_vault::{
     store::{Changes, FindOutbox, Hold, Renewed, Reserved, RowName, Saved, StepAsk, Store, Taken},
 };
 
-use super::{Bench, MS, QUARANTINE, TTL, account, accounts, ask, entry, item, items, message, session, token};
+use super::{Bench, MS, QUARANTINE, TTL, WALL_MS, account, accounts, ask, entry, item, items, message, session, token};
 
 pub(super) async fn one_holds_it_and_the_next_gets_a_higher_token(bench: &Bench) {
     let first = bench.take(1, 1).await;
@@ -153,7 +153,7 @@ pub(super) async fn a_check_in_writes_everything_and_frees_or_nothing_and_keeps(
 
 pub(super) async fn a_totp_step_is_reserved_once_and_only_forward(bench: &Bench) {
     let hold = bench.take(1, 1).await;
-    let step = |step| StepAsk { hold, secret: [4; 16], step, epoch: 1 };
+    let step = |step| StepAsk { hold, secret: [4; 16], step, begins_ms: WALL_MS, epoch: 1 };
     let reserve = async |step, changes| bench.store.reserve_step(step, changes).await.unwrap();
     assert_eq!(reserve(step(100), items([item(1, 1)])).await, Reserved::Step(100));
     for spent in [100, 99, 0] {
@@ -177,6 +177,20 @@ pub(super) async fn a_totp_step_is_reserved_once_and_only_forward(bench: &Bench)
     assert_eq!(reserve(StepAsk { hold: next, ..step(102) }, Changes::default()).await, Reserved::Step(102));
 }
 
+/// For a store whose first header has a floor: whatever begins at or before `floor_ms` is spent, row or none.
+pub(crate) async fn steps_up_to_the_floor_are_spent_and_later_ones_are_not(bench: &Bench, floor_ms: i64) {
+    let hold = bench.take(1, 1).await;
+    let step = |step, begins_ms| StepAsk { hold, secret: [4; 16], step, begins_ms, epoch: 1 };
+    let reserve = async |step| bench.store.reserve_step(step, Changes::default()).await.unwrap();
+    for begins_ms in [i64::MIN, floor_ms - 1, floor_ms] {
+        assert_eq!(reserve(step(7, begins_ms)).await, Reserved::Spent { last: 7 }, "{begins_ms}");
+    }
+    assert_eq!(reserve(step(8, floor_ms + 1)).await, Reserved::Step(8));
+    assert_eq!(reserve(step(9, floor_ms)).await, Reserved::Spent { last: 9 }, "beside a row as well");
+    assert_eq!(reserve(step(8, floor_ms + 1)).await, Reserved::Spent { last: 8 });
+    assert_eq!(reserve(step(9, floor_ms + 1)).await, Reserved::Step(9), "the refusals spent nothing");
+}
+
 /// Everything that a holder can do is refused; `rev` would be the next revision of item 1.
 async fn fenced_everywhere(store: &dyn Store, hold: Hold, rev: u64) {
     let audit = store.audit(0, 100).await.unwrap().len();
@@ -186,7 +200,7 @@ async fn fenced_everywhere(store: &dyn Store, hold: Hold, rev: u64) {
     assert_eq!(store.renew_lease(hold, TTL).await.unwrap(), Renewed::Fenced);
     assert_eq!(store.save_held(vec![hold], changes()).await.unwrap(), fenced);
     assert_eq!(store.check_in(vec![hold], changes()).await.unwrap(), fenced);
-    let step = StepAsk { hold, secret: [4; 16], step: 1 << 40, epoch: 1 };
+    let step = StepAsk { hold, secret: [4; 16], step: 1 << 40, begins_ms: WALL_MS, epoch: 1 };
     assert_eq!(store.reserve_step(step, changes()).await.unwrap(), Reserved::Fenced);
     assert_eq!(store.audit(0, 100).await.unwrap().len(), audit, "nothing was written");
     assert_eq!(store.lease(hold.resource).await.unwrap(), lease, "the lease is as it was");

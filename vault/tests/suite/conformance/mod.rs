@@ -3,7 +3,7 @@
 //! A case states one promise of the trait, kept and refused side by side. Knows no back end.
 
 mod group;
-mod leases;
+pub(crate) mod leases;
 mod outbox;
 mod rows;
 
@@ -100,6 +100,8 @@ pub(crate) fn first() -> (KeyMaterial, Header) {
         audit: Vec::new(),
         created_ms: WALL_MS,
         log_sum: [0; 32],
+        steps_spent_until_ms: 0,
+        incarnation_since_ms: 0,
     };
     (material, header)
 }
