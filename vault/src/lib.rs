@@ -23,7 +23,7 @@
 //! let home = tempfile::tempdir()?;
 //! let paths = VaultPaths { file: home.path().join("vault/vault.db"), anchors: home.path().join("anchors") };
 //! let clock = Arc::new(SystemClock::new()?);
-//! let actor = Actor { uid: 1000, pid: std::process::id(), name: "example".into() };
+//! let actor = Actor { uid: 1000, user: "ann".into(), pid: std::process::id(), name: "example".into() };
 //! let opener = Opener { actor, clock: clock.clone() };
 //!
 //! // Whoever holds this identity can open the vault.
