@@ -8,6 +8,7 @@ mod sealing;
 
 pub use manager::{Pulled, admissible};
 pub(crate) use sealing::{IX_LOGIN, IX_MANAGER, IX_SITE};
+pub(crate) use sealing::{open_account, open_session};
 
 use thiserror::Error;
 use url::Url;

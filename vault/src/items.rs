@@ -47,6 +47,8 @@ pub struct Item {
     pub rev: u64,
     /// Whether it still waits for its end.
     pub open: bool,
+    /// Whether it was written before the vault was restored: what it says may have been overtaken in the lost time.
+    pub is_from_earlier: bool,
     /// What it says.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -113,7 +115,8 @@ impl Vault {
                     let name = RowName { kind: Kind::Item as u8, id: row.id };
                     StoreError::tampered(Tampering::Substitution, Some(name))
                 })?;
-                Ok(Item { id: row.id, rev: row.rev, open: row.open, body })
+                let is_from_earlier = self.is_from_earlier(&row.sealed);
+                Ok(Item { id: row.id, rev: row.rev, open: row.open, is_from_earlier, body })
             })
             .collect()
     }

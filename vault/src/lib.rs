@@ -126,5 +126,8 @@ pub use keys::KeyBinder;
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
-pub use vault::{InitError, NewSlot, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
+pub use vault::{
+    BackedUp, BackupError, Change, Counts, InitError, Inventory, NewSlot, Opener, Present, Rescue, RescuedAccount,
+    RescuedSession, Restore, RestoreError, RestorePlan, Restored, UnlockError, UnlockWith, Vault, VaultPaths,
+};
 pub use views::{CookieView, OwedMessage, SessionView};

@@ -3,6 +3,10 @@
 //! What is done in an open vault lives beside this: accounts, checkout, refresh, outbox, audit. No site and no manager
 //! is known here.
 
+mod backup;
+mod incarnation;
+mod rescue;
+mod restore;
 mod unlock;
 
 use std::{
@@ -12,8 +16,12 @@ use std::{
     sync::Arc,
 };
 
+pub use backup::{BackedUp, BackupError};
+use incarnation::{Beginning, Former};
+pub use rescue::{Rescue, RescuedAccount, RescuedSession};
+pub use restore::{Change, Counts, Inventory, Present, Restore, RestoreError, RestorePlan, Restored};
 use thiserror::Error;
-use unlock::{check_anchor, checked_slots, head_of, load, unlock};
+use unlock::{check_anchor, checked_slots, head_of, header_of, load, unlock};
 
 use crate::{
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
@@ -23,7 +31,7 @@ use crate::{
     refresh::LoginQueues,
     store::{
         Finding, KeyMaterial, Progress, Store, StoreError,
-        sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore},
+        sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore, refuse_in_use},
     },
 };
 
@@ -81,7 +89,9 @@ pub struct Vault {
     pub(crate) keys: Arc<Keyring>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
-    keeper: Arc<Keeper>,
+    paths: VaultPaths,
+    /// None for a copy of the vault that is only looked at.
+    keeper: Option<Arc<Keeper>>,
 }
 
 /// Why a vault was not made. Nothing that was there before is changed.
@@ -179,12 +189,15 @@ impl Vault {
             anchor.check_mac(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
             let keys = Arc::new(keys);
             check_anchor(&file, &anchor_file, &keys, anchor)?;
-            Self::start(file, anchor_file, keys, opener).map_err(UnlockError::from)
+            Self::start(file, Some((anchor_file, paths.anchors)), keys, opener).map_err(UnlockError::from)
         })
         .await
     }
 
     /// Accepts the vault as it is and makes its anchor anew: a person's decision, after a full check.
+    ///
+    /// Unless a sound anchor shows that nothing was lost, a new incarnation begins: what the lost time may have granted,
+    /// sent or spent is then fenced, looked up or waited for.
     ///
     /// # Errors
     /// [`UnlockError::Findings`] when the check finds anything; [`UnlockError::RolledBack`] when a sound anchor knows a
@@ -198,7 +211,7 @@ impl Vault {
         progress: Progress,
     ) -> Result<Self, UnlockError> {
         let paths = paths.clone();
-        let (vault, anchor_file) = blocking(move || {
+        let (vault, anchor_file, beginning) = blocking(move || {
             let file = SqliteFile::open(&paths.file)?;
             let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
             let present = anchor_file.read(file.vault()).ok();
@@ -210,23 +223,36 @@ impl Vault {
             }
             let keys = Arc::new(load(&file, root)?);
             let sound = present.filter(|(anchor, mac)| anchor.check_mac(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
-            if let Some(anchor) = sound
-                && !accept_rollback
-                && !file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(&anchor))?
-            {
+            let is_whole = match &sound {
+                Some(anchor) => file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(anchor))?,
+                None => false,
+            };
+            if let Some(anchor) = sound.filter(|_| !is_whole && !accept_rollback) {
                 return Err(UnlockError::RolledBack { anchored: anchor.counter, found: file.head()?.counter });
             }
-            let vault = Self::start(file, anchor_file.clone(), keys, opener)?;
-            Ok((vault, anchor_file))
+            let (keys, beginning) = if is_whole {
+                (keys, None)
+            } else {
+                refuse_in_use(file.path())?;
+                let header = header_of(&file, &keys)?;
+                let (keys, beginning) = Beginning::after(keys, &header, Former::default(), opener.clock.wall_ms())?;
+                (keys, Some(beginning))
+            };
+            let vault = Self::start(file, Some((anchor_file.clone(), paths.anchors)), keys, opener)?;
+            Ok((vault, anchor_file, beginning))
         })
         .await?;
         let findings = vault.store.verify(progress).await?;
         if !findings.is_empty() {
             return Err(UnlockError::Findings(findings));
         }
+        // In front of the anchor: should a crash come between, the vault is adopted once more.
+        match beginning {
+            Some(beginning) => beginning.begin(&vault, Action::AdoptAnchor, "anchor adopted by a person").await?,
+            None => vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?,
+        }
         let (keys, head) = (Arc::clone(&vault.keys), vault.store.head());
         blocking(move || anchor_file.write_first(&keys, head)).await?;
-        vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?;
         Ok(vault)
     }
 
@@ -236,8 +262,10 @@ impl Vault {
     /// [`UnlockError::Anchor`] when the anchor could not be moved: the vault is whole, the window of a rollback is wider.
     pub async fn close(&self) -> Result<(), UnlockError> {
         let head = self.store.close().await?;
-        let keeper = Arc::clone(&self.keeper);
-        blocking(move || keeper.close()).await?;
+        if let Some(keeper) = &self.keeper {
+            let keeper = Arc::clone(keeper);
+            blocking(move || keeper.close()).await?;
+        }
         tracing::debug!(counter = head.counter, "vault closed");
         Ok(())
     }
@@ -284,19 +312,25 @@ impl Vault {
         checked_slots(&self.keys, &material)
     }
 
+    /// Starts the store on an unlocked file; with the anchor, where it is the vault itself and not a copy of it.
     fn start(
         file: SqliteFile,
-        anchor_file: AnchorFile,
+        anchor: Option<(AnchorFile, PathBuf)>,
         keys: Arc<Keyring>,
         opener: Opener,
     ) -> Result<Self, StoreError> {
+        let path = file.path().to_owned();
         let binder = Arc::new(KeyBinder::new(Arc::clone(&keys)));
         let store: Arc<SqliteStore> = Arc::new(file.start(binder, Arc::clone(&opener.clock))?);
         let forget = Arc::clone(&store);
         let head = store.watch();
-        let keeper = Keeper::start(anchor_file, Arc::clone(&keys), head, move |counter| forget.anchored(counter))
-            .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
-        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
+        let (anchor_file, anchors) = anchor.unzip();
+        let keep = |file| Keeper::start(file, Arc::clone(&keys), head, move |counter| forget.anchored(counter));
+        let keeper = anchor_file.map(keep).transpose();
+        let keeper = keeper.map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
+        let paths = VaultPaths { file: path, anchors: anchors.unwrap_or_default() };
+        let keeper = keeper.map(Arc::new);
+        Ok(Self { store, keys, opener, logins: LoginQueues::default(), paths, keeper })
     }
 }
 
@@ -340,7 +374,7 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let head = file.head()?;
     let anchor_file = AnchorFile::of(&paths.anchors, vault);
     anchor_file.write_first(&keys, head)?;
-    Ok(Vault::start(file, anchor_file, keys, opener)?)
+    Ok(Vault::start(file, Some((anchor_file, paths.anchors.clone())), keys, opener)?)
 }
 
 fn new_slot(keys: &Keyring, slot: NewSlot, now_ms: i64) -> Result<SlotRecord, SlotError> {

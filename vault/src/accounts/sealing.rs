@@ -7,7 +7,7 @@ use crate::{
     Vault,
     account_api::AccountUpdate,
     audit::no_randomness,
-    crypto::{Kind, Place},
+    crypto::{Keyring, Kind, Place, Sealed},
     model::{Account, AccountId, AccountRecord, MessageId},
     record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord},
     store::{
@@ -63,7 +63,7 @@ impl Vault {
     ) -> Result<AccountRow, StoreError> {
         let place = Place { kind: Kind::Account, id: *id.as_bytes(), rev };
         let sealed = self.keys.seal(place, &record.to_bytes()).map_err(|_| no_randomness())?;
-        let (ix_site, ix_login, ix_manager) = self.indexes(self.keys.epoch(), record)?;
+        let (ix_site, ix_login, ix_manager) = indexes(&self.keys, self.keys.epoch(), record)?;
         Ok(AccountRow { id, rev, epoch: self.keys.epoch(), ix_site, ix_login, ix_manager, sealed })
     }
 
@@ -82,30 +82,28 @@ impl Vault {
         self.keys.blind_index(self.keys.epoch(), label, parts).map_err(|_| StoreError::Rekeyed)
     }
 
-    /// Opens an account's record and recomputes its indexes: a hit is believed only when the record agrees.
     pub(super) fn open_account(&self, row: &AccountRow) -> Result<Account, StoreError> {
-        let place = Place { kind: Kind::Account, id: *row.id.as_bytes(), rev: row.rev };
-        let tampered = || {
-            let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
-        };
-        let opened = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        let record = AccountRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
-        if self.indexes(row.epoch, &record)? != (row.ix_site, row.ix_login, row.ix_manager) {
-            return Err(tampered());
-        }
-        Ok(Account { id: row.id, rev: row.rev, record })
+        open_account(&self.keys, row)
     }
 
     pub(super) fn open_session(&self, row: &SessionRow) -> Result<SessionRecord, StoreError> {
-        let place = Place { kind: Kind::Session, id: *row.account.as_bytes(), rev: row.rev };
-        let tampered = || {
-            let name = RowName { kind: Kind::Session as u8, id: *row.account.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
-        };
-        let opened = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        let session = SessionRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
-        if session.login_epoch == row.login_epoch { Ok(session) } else { Err(tampered()) }
+        open_session(&self.keys, row)
+    }
+
+    /// Whether a blob that has been opened was sealed before the present incarnation began: then what it says may have been
+    /// overtaken in the time that was lost.
+    pub(crate) fn is_from_earlier(&self, sealed: &Sealed) -> bool {
+        sealed.incarnation().is_none_or(|written| written < self.keys.incarnation())
+    }
+
+    /// Whether an account's session was sealed in an earlier incarnation: it is probed before it is used.
+    pub(crate) async fn session_is_from_earlier(&self, id: AccountId) -> Result<bool, StoreError> {
+        // A vault that was never restored has no earlier life, and its checkouts cost no further read.
+        if self.store.incarnation_since_ms() == 0 {
+            return Ok(false);
+        }
+        let session = self.store.account(id).await?.and_then(|(_, session)| session);
+        Ok(session.is_some_and(|session| self.is_from_earlier(&session.sealed)))
     }
 
     /// Opens every record: what the store's own check cannot see.
@@ -131,20 +129,46 @@ impl Vault {
             }
         }
     }
+}
 
-    fn indexes(
-        &self,
-        epoch: u32,
-        record: &AccountRecord,
-    ) -> Result<(BlindIndex, Option<BlindIndex>, Option<BlindIndex>), StoreError> {
-        let index =
-            |label, parts: &[&[u8]]| self.keys.blind_index(epoch, label, parts).map_err(|_| StoreError::Rekeyed);
-        let site = record.site.as_bytes();
-        // EXPOSE: the login name goes into a keyed index.
-        let login = record.login_name().map(|name| index(IX_LOGIN, &[site, name.expose().as_bytes()])).transpose()?;
-        let manager = record.manager_id.as_ref().map(|id| index(IX_MANAGER, &[id.as_bytes()])).transpose()?;
-        Ok((index(IX_SITE, &[site])?, login, manager))
+/// Opens an account's record and recomputes its indexes: a hit is believed only when the record agrees.
+pub(crate) fn open_account(keys: &Keyring, row: &AccountRow) -> Result<Account, StoreError> {
+    let place = Place { kind: Kind::Account, id: *row.id.as_bytes(), rev: row.rev };
+    let tampered = || {
+        let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
+        StoreError::tampered(Tampering::Substitution, Some(name))
+    };
+    let opened = keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
+    let record = AccountRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
+    if indexes(keys, row.epoch, &record)? != (row.ix_site, row.ix_login, row.ix_manager) {
+        return Err(tampered());
     }
+    Ok(Account { id: row.id, rev: row.rev, record })
+}
+
+/// Opens a session's record, which has to agree with its row.
+pub(crate) fn open_session(keys: &Keyring, row: &SessionRow) -> Result<SessionRecord, StoreError> {
+    let place = Place { kind: Kind::Session, id: *row.account.as_bytes(), rev: row.rev };
+    let tampered = || {
+        let name = RowName { kind: Kind::Session as u8, id: *row.account.as_bytes() };
+        StoreError::tampered(Tampering::Substitution, Some(name))
+    };
+    let opened = keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
+    let session = SessionRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
+    if session.login_epoch == row.login_epoch { Ok(session) } else { Err(tampered()) }
+}
+
+fn indexes(
+    keys: &Keyring,
+    epoch: u32,
+    record: &AccountRecord,
+) -> Result<(BlindIndex, Option<BlindIndex>, Option<BlindIndex>), StoreError> {
+    let index = |label, parts: &[&[u8]]| keys.blind_index(epoch, label, parts).map_err(|_| StoreError::Rekeyed);
+    let site = record.site.as_bytes();
+    // EXPOSE: the login name goes into a keyed index.
+    let login = record.login_name().map(|name| index(IX_LOGIN, &[site, name.expose().as_bytes()])).transpose()?;
+    let manager = record.manager_id.as_ref().map(|id| index(IX_MANAGER, &[id.as_bytes()])).transpose()?;
+    Ok((index(IX_SITE, &[site])?, login, manager))
 }
 
 /// Labels of the blind indexes; part of the format.

@@ -9,12 +9,12 @@ mod lease;
 mod rows;
 pub mod sqlite;
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 pub use binder::{Binder, NotAuthentic, same_mac};
 pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
-pub use lease::{Claim, claim};
+pub use lease::{Claim, Claimant, claim};
 pub use rows::{
     AccountRow, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowHasher,
     SessionRow, Token, TotpRow, entry_hash,
@@ -60,6 +60,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Replaces slots and data keys under a new slot generation.
     async fn install_keys(&self, keys: KeyMaterial, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
+
+    /// Begins the incarnation that the binder binds for, which has to be later than the stored one: from then on whatever
+    /// was granted before is fenced, and processes of the earlier incarnation are refused.
+    async fn begin_incarnation(&self, begin: NewIncarnation, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
+
+    /// When the present incarnation began, Unix milliseconds; 0 for the first.
+    fn incarnation_since_ms(&self) -> i64;
+
+    /// Writes a consistent copy of everything into a file that is there and empty, while others go on writing.
+    ///
+    /// `progress` gets (done, all) in pages. Returns the commit that was copied.
+    async fn copy_to(&self, to: PathBuf, progress: Progress) -> Result<Head, StoreError>;
 
     /// An account and its session.
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError>;
@@ -232,6 +244,15 @@ pub struct StepAsk {
     pub epoch: u32,
 }
 
+/// How a new incarnation begins.
+#[derive(Clone, Copy, Debug)]
+pub struct NewIncarnation {
+    /// When, Unix milliseconds.
+    pub since_ms: i64,
+    /// TOTP steps that begin at or before this time count as spent, Unix milliseconds.
+    pub steps_spent_until_ms: i64,
+}
+
 /// The answer to [`Store::reserve_step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -386,8 +407,8 @@ pub enum StoreError {
         /// The row that shows it, where one does.
         row: Option<RowName>,
     },
-    /// The vault's keys were changed by another process.
-    #[error("the vault was re-keyed by another process; unlock it again")]
+    /// The vault's keys were changed, or a new incarnation begun, by another process.
+    #[error("the vault was re-keyed or restored by another process; unlock it again")]
     Rekeyed,
     /// The store was closed.
     #[error("the vault is closed")]
@@ -457,6 +478,12 @@ pub enum FileError {
     /// The file is shorter than its own header says, or its pages are malformed.
     #[error("the file is truncated or damaged; restore it from a backup")]
     Damaged,
+    /// Another file lies at the path than the one that was opened.
+    #[error("the vault's file was replaced while this process had it open; start again")]
+    Replaced,
+    /// Somebody works with it.
+    #[error("another process uses the vault; stop all workers and commands first; nothing was changed")]
+    InUse,
     /// A newer version made it.
     #[error("the vault has format {found}, this version reads up to {known}; use a newer latchkey")]
     Newer {

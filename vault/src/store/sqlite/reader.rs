@@ -6,13 +6,14 @@
 mod tests;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use rusqlite::{Connection, Row, params};
 
 use super::{
+    copy::copy,
     database,
     known::{Known, Verified, bucket_sum},
     profile, snapshot,
@@ -23,9 +24,9 @@ use crate::{
     crypto::{Header, Sealed},
     model::AccountId,
     store::{
-        AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding, ItemRow,
-        KeyMaterial, LeaseRow, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, Token, bucket_of,
-        entry_hash, same_mac,
+        AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding, Head,
+        ItemRow, KeyMaterial, LeaseRow, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, Token,
+        bucket_of, entry_hash, same_mac,
     },
 };
 
@@ -160,6 +161,11 @@ impl Readers {
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.read(|conn| verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e)))
+    }
+
+    /// A copy of one state of the file.
+    pub(super) fn copy_to(&self, to: &Path, progress: &Progress) -> Result<Head, StoreError> {
+        self.read(|conn| copy(conn, self.binder.as_ref(), to, progress))
     }
 
     /// The full check, in one snapshot.

@@ -20,7 +20,7 @@ use super::{
     turn::Turns,
     tx::{Keep, Tx},
 };
-use crate::store::{Binder, Head, StoreError, Tampering};
+use crate::store::{Binder, FileError, Head, StoreError, Tampering};
 
 /// How an operation's answer is delivered once it is known whether the commit is durable.
 type Answer = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
@@ -38,6 +38,8 @@ pub(super) struct Writer {
 /// What the writer's thread owns.
 pub(super) struct Desk {
     pub(super) path: PathBuf,
+    /// Which file that was when it was opened.
+    pub(super) identity: profile::Identity,
     pub(super) conn: Connection,
     pub(super) turns: Arc<Turns>,
     pub(super) binder: Arc<dyn Binder>,
@@ -147,6 +149,10 @@ fn group(
 ) -> Result<Head, StoreError> {
     let turns = Arc::clone(&desk.turns);
     let _turn = turns.take()?;
+    // A commit to a file that no longer has the vault's name would be lost without a word.
+    if profile::identity(&desk.path)? != desk.identity {
+        return Err(FileError::Replaced.into());
+    }
     // What arrived while this process waited for its turn joins the group.
     while batch.len() < BATCH {
         match jobs.try_recv() {
@@ -188,6 +194,10 @@ fn perform(
     if known.head.counter < desk.floor.counter || (known.head.counter == desk.floor.counter && known.head != desk.floor)
     {
         return Err(StoreError::tampered(Tampering::Rollback, None));
+    }
+    if known.header.incarnation > binder.incarnation() {
+        // A backup was restored, or a rollback accepted: what this process holds is of an earlier life of the vault.
+        return Err(StoreError::Rekeyed);
     }
     desk.floor = known.head;
     let mut tx = Tx::new(conn, binder, &desk.verified, desk.known.insert(known));
