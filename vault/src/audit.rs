@@ -29,7 +29,7 @@ impl Vault {
         rows.into_iter()
             .map(|row| {
                 let place = Place { kind: Kind::Audit, id: row.id, rev: 1 };
-                let opened = self.keys.open(place, row.sealed.as_bytes());
+                let opened = self.keys().open(place, row.sealed.as_bytes());
                 let opened = opened.map_err(|_| StoreError::tampered(Tampering::Audit, None))?;
                 let event = AuditEvent::from_bytes(&opened);
                 let event = event.map_err(|_: Malformed| StoreError::tampered(Tampering::Audit, None))?;
@@ -63,7 +63,7 @@ impl Vault {
         let at_ms = self.opener.clock.wall_ms();
         let event = AuditEvent { at_ms, actor: self.opener.actor.clone(), action, outcome, account, detail };
         let id = *MessageId::generate().map_err(|_| no_randomness())?.as_bytes();
-        let sealed = self.keys.seal(Place { kind: Kind::Audit, id, rev: 1 }, &event.to_bytes());
+        let sealed = self.keys().seal(Place { kind: Kind::Audit, id, rev: 1 }, &event.to_bytes());
         Ok(NewAudit { id, sealed: sealed.map_err(|_| no_randomness())? })
     }
 

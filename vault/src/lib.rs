@@ -104,6 +104,7 @@ pub mod limits;
 pub mod login;
 pub mod manager_http;
 pub mod model;
+mod names;
 mod outbox;
 mod record;
 mod refresh;

@@ -13,7 +13,8 @@ use std::{
 };
 
 use thiserror::Error;
-use unlock::{check_anchor, checked_slots, head_of, load, unlock};
+pub(crate) use unlock::checked_slots;
+use unlock::{check_anchor, head_of, load, unlock};
 
 use crate::{
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
@@ -22,7 +23,7 @@ use crate::{
     model::{Action, Actor, Clock, IdError, Secret, VaultId},
     refresh::LoginQueues,
     store::{
-        Finding, KeyMaterial, Progress, Store, StoreError,
+        Binder, Finding, KeyMaterial, Progress, Store, StoreError,
         sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore},
     },
 };
@@ -78,7 +79,7 @@ pub enum UnlockWith {
 /// An open vault; shared behind an `Arc`, ended by [`Vault::close`].
 pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) keys: Arc<Keyring>,
+    pub(crate) binder: Arc<KeyBinder>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
     keeper: Arc<Keeper>,
@@ -224,7 +225,7 @@ impl Vault {
         if !findings.is_empty() {
             return Err(UnlockError::Findings(findings));
         }
-        let (keys, head) = (Arc::clone(&vault.keys), vault.store.head());
+        let (keys, head) = (vault.keys(), vault.store.head());
         blocking(move || anchor_file.write_first(&keys, head)).await?;
         vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?;
         Ok(vault)
@@ -257,7 +258,7 @@ impl Vault {
     /// The vault's id.
     #[must_use]
     pub fn id(&self) -> VaultId {
-        self.keys.vault()
+        self.keys().vault()
     }
 
     /// Checks everything there is: rows, digest, audit chain, and that every record opens.
@@ -281,7 +282,12 @@ impl Vault {
     /// [`StoreError`] when they cannot be read, or are not what the header vouches for.
     pub async fn slots(&self) -> Result<Vec<SlotRecord>, StoreError> {
         let material = self.store.key_material().await?;
-        checked_slots(&self.keys, &material)
+        checked_slots(&self.keys(), &material)
+    }
+
+    /// The keys as they are now: they may change between two looks.
+    pub(crate) fn keys(&self) -> Arc<Keyring> {
+        self.binder.keys()
     }
 
     fn start(
@@ -290,13 +296,14 @@ impl Vault {
         keys: Arc<Keyring>,
         opener: Opener,
     ) -> Result<Self, StoreError> {
-        let binder = Arc::new(KeyBinder::new(Arc::clone(&keys)));
-        let store: Arc<SqliteStore> = Arc::new(file.start(binder, Arc::clone(&opener.clock))?);
+        let binder = Arc::new(KeyBinder::following(keys, file.key_material().generation));
+        let bound = Arc::clone(&binder) as Arc<dyn Binder>;
+        let store: Arc<SqliteStore> = Arc::new(file.start(bound, Arc::clone(&opener.clock))?);
         let forget = Arc::clone(&store);
         let head = store.watch();
-        let keeper = Keeper::start(anchor_file, Arc::clone(&keys), head, move |counter| forget.anchored(counter))
+        let keeper = Keeper::start(anchor_file, Arc::clone(&binder), head, move |counter| forget.anchored(counter))
             .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
-        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
+        Ok(Self { store, binder, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
     }
 }
 
@@ -331,6 +338,7 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
         audit: Vec::new(),
         created_ms: now_ms,
         log_sum: [0; 32],
+        rekey: None,
         steps_spent_until_ms: 0,
         incarnation_since_ms: 0,
     };

@@ -12,6 +12,7 @@ use crate::{
     KeyBinder,
     anchor_file::{AnchorFile, AnchorFileError},
     crypto::{Anchor, Header, Keyring, OpenError, RootKey, SlotKind, SlotRecord, Unlock},
+    keys::agrees,
     store::{Head, KeyMaterial, StoreError, Tampering, same_mac, sqlite::SqliteFile},
 };
 
@@ -37,7 +38,7 @@ pub(super) fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockEr
     let (counter, sealed) = file.header()?;
     let header = Header::open(&keys, counter, &sealed);
     let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
-    if header.data_epoch != keys.epoch() {
+    if !agrees(&header, &keys) {
         return Err(StoreError::tampered(Tampering::Header, None).into());
     }
     keys.set_incarnation(header.incarnation);
@@ -74,7 +75,7 @@ pub(super) fn head_of(anchor: &Anchor) -> Head {
 }
 
 /// The slots, once the MAC of their list was checked.
-pub(super) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
+pub(crate) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
     let tampered = || StoreError::tampered(Tampering::Header, None);
     let slots = material
         .slots

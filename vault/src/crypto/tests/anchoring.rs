@@ -25,6 +25,7 @@ fn header(counter: u64, heads: usize) -> Header {
         audit: vec![head; heads],
         created_ms: 1_700_000_000_000,
         log_sum: [5; 32],
+        rekey: None,
         steps_spent_until_ms: 0,
         incarnation_since_ms: 0,
     }
