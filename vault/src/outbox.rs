@@ -22,7 +22,9 @@ use crate::{
     model::{AccountId, Action, Field, MessageId, Outcome},
     names::{Again, Named},
     record::{MESSAGE_REV, MessageBody},
-    store::{Changes, FindOutbox, Lane, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement, StoreError, Tampering},
+    store::{
+        Changes, FindOutbox, Lane, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement, StoreError, Tampering,
+    },
 };
 
 /// A report on a task that is to be owed from a check-in on.

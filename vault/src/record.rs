@@ -284,9 +284,7 @@ impl MessageBody {
             Self::Account { manager_id, update } => {
                 MessageV1 { manager_id: Some(manager_id), body: update.as_slice().into(), task: None }
             }
-            Self::Task { task, body } => {
-                MessageV1 { manager_id: None, body: body.as_slice().into(), task: Some(task) }
-            }
+            Self::Task { task, body } => MessageV1 { manager_id: None, body: body.as_slice().into(), task: Some(task) },
         })
     }
 

@@ -24,8 +24,8 @@ use crate::{
     model::AccountId,
     store::{
         AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding, ItemRow,
-        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, Token, bucket_of,
-        entry_hash, same_mac,
+        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, Token,
+        bucket_of, entry_hash, same_mac,
     },
 };
 
