@@ -2,18 +2,15 @@
 //!
 //! Knows no transaction: whoever asks for a row decides when it is written.
 
-use super::ACCOUNTS_PAGE_MAX;
 use crate::{
     Vault,
     account_api::AccountUpdate,
     audit::no_randomness,
     crypto::{Kind, Place},
+    inspect::{account_indexes, open_account, open_session},
     model::{Account, AccountId, AccountRecord, MessageId},
-    record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord},
-    store::{
-        AccountRow, BlindIndex, FindAccounts, Finding, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError,
-        Tampering,
-    },
+    record::{MESSAGE_REV, MessageBody, SessionRecord},
+    store::{AccountRow, BlindIndex, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
 };
 
 impl Vault {
@@ -63,7 +60,8 @@ impl Vault {
     ) -> Result<AccountRow, StoreError> {
         let place = Place { kind: Kind::Account, id: *id.as_bytes(), rev };
         let sealed = self.keys.seal(place, &record.to_bytes()).map_err(|_| no_randomness())?;
-        let (ix_site, ix_login, ix_manager) = self.indexes(self.keys.epoch(), record)?;
+        let indexes = account_indexes(&self.keys, self.keys.epoch(), record);
+        let (ix_site, ix_login, ix_manager) = indexes.map_err(|_| StoreError::Rekeyed)?;
         Ok(AccountRow { id, rev, epoch: self.keys.epoch(), ix_site, ix_login, ix_manager, sealed })
     }
 
@@ -84,66 +82,13 @@ impl Vault {
 
     /// Opens an account's record and recomputes its indexes: a hit is believed only when the record agrees.
     pub(super) fn open_account(&self, row: &AccountRow) -> Result<Account, StoreError> {
-        let place = Place { kind: Kind::Account, id: *row.id.as_bytes(), rev: row.rev };
-        let tampered = || {
-            let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
-        };
-        let opened = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        let record = AccountRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
-        if self.indexes(row.epoch, &record)? != (row.ix_site, row.ix_login, row.ix_manager) {
-            return Err(tampered());
-        }
-        Ok(Account { id: row.id, rev: row.rev, record })
+        let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
+        open_account(&self.keys, row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
 
     pub(super) fn open_session(&self, row: &SessionRow) -> Result<SessionRecord, StoreError> {
-        let place = Place { kind: Kind::Session, id: *row.account.as_bytes(), rev: row.rev };
-        let tampered = || {
-            let name = RowName { kind: Kind::Session as u8, id: *row.account.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
-        };
-        let opened = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        let session = SessionRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
-        if session.login_epoch == row.login_epoch { Ok(session) } else { Err(tampered()) }
-    }
-
-    /// Opens every record: what the store's own check cannot see.
-    pub(crate) async fn check_records(&self) -> Result<Vec<Finding>, StoreError> {
-        let mut findings = Vec::new();
-        let mut after = None;
-        loop {
-            let rows = self.store.accounts(FindAccounts::All, after, ACCOUNTS_PAGE_MAX).await?;
-            let Some(last) = rows.last() else { return Ok(findings) };
-            after = Some(last.id);
-            for row in &rows {
-                let session = self.store.account(row.id).await?.and_then(|(_, session)| session);
-                let opened = self
-                    .open_account(row)
-                    .and_then(|_| session.map_or(Ok(()), |session| self.open_session(&session).map(|_| ())));
-                if let Err(StoreError::Tampered { class, row }) = opened {
-                    findings.push(Finding {
-                        class,
-                        row,
-                        what: "a record does not open, or its indexes disagree".into(),
-                    });
-                }
-            }
-        }
-    }
-
-    fn indexes(
-        &self,
-        epoch: u32,
-        record: &AccountRecord,
-    ) -> Result<(BlindIndex, Option<BlindIndex>, Option<BlindIndex>), StoreError> {
-        let index =
-            |label, parts: &[&[u8]]| self.keys.blind_index(epoch, label, parts).map_err(|_| StoreError::Rekeyed);
-        let site = record.site.as_bytes();
-        // EXPOSE: the login name goes into a keyed index.
-        let login = record.login_name().map(|name| index(IX_LOGIN, &[site, name.expose().as_bytes()])).transpose()?;
-        let manager = record.manager_id.as_ref().map(|id| index(IX_MANAGER, &[id.as_bytes()])).transpose()?;
-        Ok((index(IX_SITE, &[site])?, login, manager))
+        let name = RowName { kind: Kind::Session as u8, id: *row.account.as_bytes() };
+        open_session(&self.keys, row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
 }
 
