@@ -44,7 +44,7 @@ impl Vault {
         rows.into_iter()
             .map(|row| {
                 let name = RowName { kind: Kind::Audit as u8, id: row.id };
-                let event = open_entry(&self.keys, &row);
+                let event = open_entry(&self.keys(), &row);
                 let event = event.map_err(|_| StoreError::tampered(Tampering::Audit, Some(name)))?;
                 let hash = entry_hash(row.seq, &row.id, row.token, row.sealed.as_bytes());
                 Ok(AuditEntry { seq: row.seq, token: row.token, event, hash })
@@ -75,7 +75,7 @@ impl Vault {
     /// # Errors
     /// [`StoreError`] when the check itself could not be made; what it found is the value.
     pub async fn verify_audit(&self, progress: Progress) -> Result<(AuditEnd, Vec<Finding>), StoreError> {
-        let look = Arc::new(Records(Arc::clone(&self.keys)));
+        let look = Arc::new(Records(Arc::clone(&self.binder)));
         let (heads, findings) = self.store.verify_audit(look, progress).await?;
         Ok((AuditEnd::of(&heads), findings))
     }
@@ -105,7 +105,7 @@ impl Vault {
         let at_ms = self.opener.clock.wall_ms();
         let event = AuditEvent { at_ms, actor: self.opener.actor.clone(), action, outcome, account, detail };
         let id = *MessageId::generate().map_err(|_| no_randomness())?.as_bytes();
-        let sealed = self.keys.seal(Place { kind: Kind::Audit, id, rev: 1 }, &event.to_bytes());
+        let sealed = self.keys().seal(Place { kind: Kind::Audit, id, rev: 1 }, &event.to_bytes());
         Ok(NewAudit { id, sealed: sealed.map_err(|_| no_randomness())? })
     }
 

@@ -7,10 +7,11 @@ use crate::{
     account_api::AccountUpdate,
     audit::no_randomness,
     crypto::{Kind, Place},
-    inspect::{account_indexes, open_account, open_session},
+    inspect::{open_account, open_session},
     model::{Account, AccountId, AccountRecord, MessageId},
+    names::{Named, account_indexes},
     record::{MESSAGE_REV, MessageBody, SessionRecord},
-    store::{AccountRow, BlindIndex, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
+    store::{AccountRow, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
 };
 
 impl Vault {
@@ -23,24 +24,34 @@ impl Vault {
     ) -> Result<Option<OutboxRow>, StoreError> {
         let Some(manager_id) = record.manager_id.clone().filter(|_| !update.is_empty()) else { return Ok(None) };
         let update = update.to_cbor().map_err(|_| no_randomness())?;
-        self.message(Lane::Account, *id.as_bytes(), None, &MessageBody::Account { manager_id, update }).map(Some)
+        self.message(*id.as_bytes(), None, &MessageBody::Account { manager_id, update }).map(Some)
     }
 
-    /// A message for the outbox, due at once.
+    /// A message for the outbox, due at once: about `account`, or about the task that `body` names.
     pub(crate) fn message(
         &self,
-        lane: Lane,
-        subject: [u8; 16],
+        account: [u8; 16],
         after: Option<AccountId>,
         body: &MessageBody,
     ) -> Result<OutboxRow, StoreError> {
         let id = MessageId::generate().map_err(|_| no_randomness())?;
+        let lane = match body {
+            MessageBody::Account { .. } => Lane::Account,
+            MessageBody::Task { .. } => Lane::Task,
+        };
         let place = Place { kind: Kind::Outbox, id: *id.as_bytes(), rev: MESSAGE_REV };
-        let sealed = self.keys.seal(place, &body.to_bytes()).map_err(|_| no_randomness())?;
+        let keys = self.keys();
+        let sealed = keys.seal(place, &body.to_bytes()).map_err(|_| no_randomness())?;
+        let subject = match body {
+            MessageBody::Account { .. } => account,
+            MessageBody::Task { task, .. } => {
+                Named::task(task).index(&keys, keys.epoch()).map_err(|_| StoreError::Rekeyed)?
+            }
+        };
         Ok(OutboxRow {
             id,
             rev: 1,
-            epoch: self.keys.epoch(),
+            epoch: keys.epoch(),
             lane,
             subject,
             after,
@@ -59,10 +70,11 @@ impl Vault {
         record: &AccountRecord,
     ) -> Result<AccountRow, StoreError> {
         let place = Place { kind: Kind::Account, id: *id.as_bytes(), rev };
-        let sealed = self.keys.seal(place, &record.to_bytes()).map_err(|_| no_randomness())?;
-        let indexes = account_indexes(&self.keys, self.keys.epoch(), record);
-        let (ix_site, ix_login, ix_manager) = indexes.map_err(|_| StoreError::Rekeyed)?;
-        Ok(AccountRow { id, rev, epoch: self.keys.epoch(), ix_site, ix_login, ix_manager, sealed })
+        let keys = self.keys();
+        let epoch = keys.epoch();
+        let sealed = keys.seal(place, &record.to_bytes()).map_err(|_| no_randomness())?;
+        let (ix_site, ix_login, ix_manager) = account_indexes(&keys, epoch, record).map_err(|_| StoreError::Rekeyed)?;
+        Ok(AccountRow { id, rev, epoch, ix_site, ix_login, ix_manager, sealed })
     }
 
     pub(crate) fn session_row(
@@ -72,27 +84,19 @@ impl Vault {
         session: &SessionRecord,
     ) -> Result<SessionRow, StoreError> {
         let place = Place { kind: Kind::Session, id: *account.as_bytes(), rev };
-        let sealed = self.keys.seal(place, &session.to_bytes()).map_err(|_| no_randomness())?;
-        Ok(SessionRow { account, rev, epoch: self.keys.epoch(), login_epoch: session.login_epoch, sealed })
-    }
-
-    pub(crate) fn index(&self, label: &str, parts: &[&[u8]]) -> Result<BlindIndex, StoreError> {
-        self.keys.blind_index(self.keys.epoch(), label, parts).map_err(|_| StoreError::Rekeyed)
+        let keys = self.keys();
+        let sealed = keys.seal(place, &session.to_bytes()).map_err(|_| no_randomness())?;
+        Ok(SessionRow { account, rev, epoch: keys.epoch(), login_epoch: session.login_epoch, sealed })
     }
 
     /// Opens an account's record and recomputes its indexes: a hit is believed only when the record agrees.
     pub(super) fn open_account(&self, row: &AccountRow) -> Result<Account, StoreError> {
         let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
-        open_account(&self.keys, row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
+        open_account(&self.keys(), row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
 
     pub(super) fn open_session(&self, row: &SessionRow) -> Result<SessionRecord, StoreError> {
         let name = RowName { kind: Kind::Session as u8, id: *row.account.as_bytes() };
-        open_session(&self.keys, row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
+        open_session(&self.keys(), row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
 }
-
-/// Labels of the blind indexes; part of the format.
-pub(crate) const IX_SITE: &str = "account.site";
-pub(crate) const IX_LOGIN: &str = "account.login";
-pub(crate) const IX_MANAGER: &str = "account.manager";
