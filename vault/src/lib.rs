@@ -98,6 +98,7 @@ mod audit;
 mod checkout;
 pub mod cookies;
 pub mod crypto;
+mod inspect;
 mod items;
 mod key_slots;
 mod keys;
@@ -121,7 +122,7 @@ mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
 pub use anchor_file::AnchorFileError;
-pub use audit::AuditEntry;
+pub use audit::{AuditEnd, AuditEntry};
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};
 pub use items::{Item, ItemChange, ItemKind};
 pub use key_slots::{AddSlotError, NewSlot, SlotListError};

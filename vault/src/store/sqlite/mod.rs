@@ -3,6 +3,8 @@
 //! Path to disk: verb → `Writer::submit` → savepoint in a group → digest, audit link, header → one sync.
 //! Knows rows, never what is sealed in them.
 
+mod chain;
+mod check;
 mod checkpoint;
 mod known;
 mod names;
@@ -29,12 +31,12 @@ use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    AccountRow, AuditRow, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding, Head, Hold,
-    ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Progress, Renewed, Reserved, Saved, SessionRow,
-    Settle, StepAsk, Store, StoreError, Taken, Tampering,
+    AccountRow, AuditLink, AuditRow, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding, Head,
+    Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Progress, Renewed, Reserved, Saved,
+    SessionRow, Settle, StepAsk, Store, StoreError, Taken, Tampering,
 };
 use crate::{
-    crypto::Header,
+    crypto::{AuditHead, Header},
     model::{AccountId, Clock, HolderId, VaultId},
 };
 
@@ -279,6 +281,22 @@ impl Store for SqliteStore {
         self.blocking(move |readers| readers.audit(after, limit)).await
     }
 
+    async fn audit_links(&self, after: u64, limit: u32) -> Result<Vec<AuditLink>, StoreError> {
+        self.blocking(move |readers| readers.audit_links(after, limit)).await
+    }
+
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError> {
+        self.blocking(reader::Readers::audit_heads).await
+    }
+
+    async fn verify_audit(
+        &self,
+        look: Arc<dyn Inspect>,
+        progress: Progress,
+    ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError> {
+        self.blocking(move |readers| readers.verify_audit(look.as_ref(), &progress)).await
+    }
+
     async fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.blocking(reader::Readers::key_material).await
     }
@@ -295,8 +313,8 @@ impl Store for SqliteStore {
         self.writer.anchored(counter);
     }
 
-    async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
-        self.blocking(move |readers| readers.verify(&progress)).await
+    async fn verify(&self, look: Arc<dyn Inspect>, progress: Progress) -> Result<Vec<Finding>, StoreError> {
+        self.blocking(move |readers| readers.verify(look.as_ref(), &progress)).await
     }
 
     async fn close(&self) -> Result<Head, StoreError> {
