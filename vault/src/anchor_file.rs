@@ -20,6 +20,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::{
+    KeyBinder,
     crypto::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError, Keyring},
     model::VaultId,
     store::{Head, StoreError, sqlite::check_private},
@@ -70,7 +71,7 @@ pub(crate) struct AnchorFile {
 /// Keeps the anchor at the newest commit.
 pub(crate) struct Keeper {
     file: AnchorFile,
-    keys: Arc<Keyring>,
+    keys: Arc<KeyBinder>,
     head: watch::Receiver<Head>,
     running: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
 }
@@ -144,7 +145,7 @@ impl Keeper {
     /// Starts the thread that follows `head`; `reached` is told which commit the anchor holds.
     pub(crate) fn start(
         file: AnchorFile,
-        keys: Arc<Keyring>,
+        keys: Arc<KeyBinder>,
         head: watch::Receiver<Head>,
         reached: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Self> {
@@ -160,7 +161,7 @@ impl Keeper {
                     owed |= moving;
                     // Under load, and after a failure, once in a while; else as soon as nothing moves.
                     if owed && (last.elapsed() >= AT_LEAST_EVERY || !moving && !failed) {
-                        match file.advance(&keys, now) {
+                        match file.advance(&keys.keys(), now) {
                             Ok(()) => {
                                 reached(now.counter);
                                 owed = false;
@@ -185,7 +186,7 @@ impl Keeper {
             }
         }
         let head = *self.head.borrow();
-        self.file.advance(&self.keys, head)
+        self.file.advance(&self.keys.keys(), head)
     }
 }
 

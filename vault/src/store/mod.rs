@@ -12,12 +12,12 @@ pub mod sqlite;
 use std::{io, time::Duration};
 
 use async_trait::async_trait;
-pub use binder::{Binder, NotAuthentic, same_mac};
+pub use binder::{AccountNames, Binder, NotAuthentic, Reloaded, same_mac};
 pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
 pub use lease::{Claim, claim};
 pub use rows::{
-    AccountRow, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowHasher,
-    SessionRow, Token, TotpRow, entry_hash,
+    AccountRow, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, Name, OutboxRow, Owed,
+    Resource, RowHasher, SessionRow, Token, TotpRow, entry_hash,
 };
 use thiserror::Error;
 
@@ -110,7 +110,7 @@ pub trait Store: Send + Sync + 'static {
 pub type Progress = Box<dyn Fn(u64, u64) + Send + Sync>;
 
 /// What one transaction writes beside its own business. Each row's `rev` is one above the stored one (1: not there yet).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Accounts.
     pub accounts: Vec<AccountRow>,
@@ -169,7 +169,7 @@ impl RowName {
 #[derive(Clone, Debug)]
 pub struct LeaseAsk {
     /// What is to be leased.
-    pub resource: [u8; 16],
+    pub resource: Resource,
     /// Who asks.
     pub holder: HolderId,
     /// How long it lasts unless renewed.
@@ -182,7 +182,7 @@ pub struct LeaseAsk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// What is leased.
-    pub resource: [u8; 16],
+    pub resource: Resource,
     /// The holder's fencing token.
     pub token: Token,
     /// Who holds it.
@@ -222,12 +222,12 @@ pub enum Renewed {
 pub struct StepAsk {
     /// The login lease under which the code will be sent.
     pub hold: Hold,
-    /// Blind index of the normalised secret.
-    pub secret: BlindIndex,
+    /// The normalised secret.
+    pub secret: Name,
     /// The step.
     pub step: u64,
-    /// Key epoch of the index.
-    pub epoch: u32,
+    /// When the step begins by this machine's clock, in Unix milliseconds: step · period less the site's offset.
+    pub begins_ms: i64,
 }
 
 /// The answer to [`Store::reserve_step`].
@@ -236,9 +236,9 @@ pub struct StepAsk {
 pub enum Reserved {
     /// The step is the asker's alone.
     Step(u64),
-    /// This step or a later one was reserved before.
+    /// This step or a later one was reserved before, or may have been: it begins before steps count at all.
     Spent {
-        /// The latest reserved step.
+        /// The latest reserved step, or the one that was asked for, whichever is later.
         last: u64,
     },
     /// The lease is no longer the asker's.
@@ -291,11 +291,11 @@ pub enum FindAccounts {
     /// All.
     All,
     /// Those of a site.
-    Site(BlindIndex),
+    Site(Name),
     /// The one with this site and username.
-    Login(BlindIndex),
+    Login(Name),
     /// The one with this manager's id.
-    Manager(BlindIndex),
+    Manager(Name),
 }
 
 /// Which items are asked for.
@@ -304,7 +304,7 @@ pub enum FindItems {
     /// The one with this id.
     Id(u8, [u8; 16]),
     /// Those with this index.
-    Index(u8, BlindIndex),
+    Index(u8, Name),
     /// Those that still wait for their end.
     Open(u8),
     /// All of a kind.
@@ -319,7 +319,7 @@ pub enum FindOutbox {
     /// Those of a lane that are not stuck and due by this wall-clock time.
     DueBy(Lane, i64),
     /// All about one subject.
-    Subject([u8; 16]),
+    Subject(Resource),
 }
 
 /// The newest commit.
@@ -384,7 +384,8 @@ pub enum StoreError {
         /// The row that shows it, where one does.
         row: Option<RowName>,
     },
-    /// The vault's keys were changed by another process.
+    /// The vault's keys were changed by another process: a name was computed in an epoch that is over, and is to be
+    /// computed again; or the root key was replaced, and only unlocking gives the new one.
     #[error("the vault was re-keyed by another process; unlock it again")]
     Rekeyed,
     /// The store was closed.

@@ -25,6 +25,9 @@ fn header(counter: u64, heads: usize) -> Header {
         audit: vec![head; heads],
         created_ms: 1_700_000_000_000,
         log_sum: [5; 32],
+        rekey: None,
+        steps_spent_until_ms: 0,
+        incarnation_since_ms: 0,
     }
 }
 
@@ -42,6 +45,20 @@ fn a_header_opens_for_its_vault_and_counter_only() {
     for (keys, counter) in [(&keyring, 6), (&keyring, 8), (&super::keyring(), 7)] {
         let error = Header::open(keys, counter, sealed.as_bytes()).unwrap_err();
         assert_eq!(error, HeaderError::Open { counter, source: OpenError::Commitment });
+    }
+}
+
+#[test]
+fn what_only_a_restored_vault_has_is_left_out_of_the_header_of_another() {
+    let keyring = keyring();
+    let (plain, bytes) = (header(7, 1), |header: &Header| crate::crypto::cbor::to_bytes(header));
+    let floor = Header { steps_spent_until_ms: 1_700_000_000_001, ..plain.clone() };
+    let begun = Header { incarnation: 9, incarnation_since_ms: 1_700_000_000_002, ..floor.clone() };
+    // A map of eleven, twelve and thirteen entries, and nothing else in its head.
+    for (header, entries) in [(&plain, 11), (&floor, 12), (&begun, 13)] {
+        assert_eq!(bytes(header)[0], 0xa0 + entries);
+        let sealed = header.seal(&keyring).unwrap();
+        assert_eq!(Header::open(&keyring, 7, sealed.as_bytes()).unwrap(), *header);
     }
 }
 

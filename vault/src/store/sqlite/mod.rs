@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod known;
+mod names;
 mod presence;
 mod profile;
 mod reader;
@@ -345,6 +346,10 @@ fn fill(
 /// Looks at one state of the file, however long it takes.
 fn snapshot<T>(conn: &Connection, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
     let db = |e| database("looking at one state of the file", &e);
+    if !conn.is_autocommit() {
+        // It is one state already: that of the look around this one.
+        return look(conn);
+    }
     conn.execute_batch("BEGIN").map_err(db)?;
     let seen = look(conn);
     // Some errors make SQLite end the transaction by itself; what was seen then says more than that.

@@ -14,7 +14,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     database,
-    known::{Known, Verified, bucket_sum},
+    known::{Known, Verified, bucket_sum, follow_keys, generation},
     profile, snapshot,
     tables::{Table, int, one, uint},
     verbs,
@@ -24,8 +24,8 @@ use crate::{
     model::AccountId,
     store::{
         AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding, ItemRow,
-        KeyMaterial, LeaseRow, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, Token, bucket_of,
-        entry_hash, same_mac,
+        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, Token,
+        bucket_of, entry_hash, same_mac,
     },
 };
 
@@ -85,22 +85,28 @@ impl Readers {
     ) -> Result<Vec<AccountRow>, StoreError> {
         let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
         self.read(|conn| {
-            let (column, index) = match find {
+            let (column, name) = match find {
                 FindAccounts::All => {
                     let rest = "WHERE {key} > ?1 ORDER BY {key} LIMIT ?2";
                     return self.select(conn, rest, params![after, limit], |_: &AccountRow| true);
                 }
-                FindAccounts::Site(index) => ("ix_site", index),
-                FindAccounts::Login(index) => ("ix_login", index),
-                FindAccounts::Manager(index) => ("ix_manager", index),
+                FindAccounts::Site(name) => ("ix_site", name),
+                FindAccounts::Login(name) => ("ix_login", name),
+                FindAccounts::Manager(name) => ("ix_manager", name),
             };
             let rest = format!("WHERE {column} = ?1 AND {{key}} > ?2 ORDER BY {{key}} LIMIT ?3");
-            self.select(conn, &rest, params![index.as_slice(), after, limit], |row: &AccountRow| match find {
-                FindAccounts::All => true,
-                FindAccounts::Site(index) => row.ix_site == index,
-                FindAccounts::Login(index) => row.ix_login == Some(index),
-                FindAccounts::Manager(index) => row.ix_manager == Some(index),
-            })
+            let mut rows = self.by_name(conn, &name, |index| {
+                let asked = |row: &AccountRow| match find {
+                    FindAccounts::All => true,
+                    FindAccounts::Site(_) => row.ix_site == index,
+                    FindAccounts::Login(_) => row.ix_login == Some(index),
+                    FindAccounts::Manager(_) => row.ix_manager == Some(index),
+                };
+                self.select(conn, &rest, params![index.as_slice(), after, limit], asked)
+            })?;
+            rows.sort_by_key(|row| *row.id.as_bytes());
+            rows.truncate(limit as usize);
+            Ok(rows)
         })
     }
 
@@ -118,10 +124,15 @@ impl Readers {
                 let row = ItemRow::load(conn, self.binder.as_ref(), &id)?;
                 Ok(row.into_iter().filter(|row| row.tag == tag).take(limit as usize).collect())
             }
-            FindItems::Index(tag, ix) => {
+            FindItems::Index(tag, name) => {
                 let rest = "WHERE tag = ?1 AND ix = ?2 ORDER BY {key} LIMIT ?3";
-                let asked = |row: &ItemRow| row.tag == tag && row.ix == Some(ix);
-                self.select(conn, rest, params![tag, ix.as_slice(), limit], asked)
+                let mut rows = self.by_name(conn, &name, |ix| {
+                    let asked = |row: &ItemRow| row.tag == tag && row.ix == Some(ix);
+                    self.select(conn, rest, params![tag, ix.as_slice(), limit], asked)
+                })?;
+                rows.sort_by_key(|row| row.id);
+                rows.truncate(limit as usize);
+                Ok(rows)
             }
             FindItems::Open(tag) => {
                 let rest = "WHERE tag = ?1 AND open = 1 ORDER BY {key} LIMIT ?2";
@@ -142,9 +153,17 @@ impl Readers {
                 let asked = |row: &OutboxRow| row.lane == lane && row.state != Owed::Stuck && row.due_ms <= ms;
                 self.select(conn, rest, params![lane as u8, ms, limit], asked)
             }
-            FindOutbox::Subject(subject) => {
+            FindOutbox::Subject(resource) => {
                 let rest = "WHERE subject = ?1 ORDER BY seq LIMIT ?2";
-                self.select(conn, rest, params![subject.as_slice(), limit], |row: &OutboxRow| row.subject == subject)
+                let find = |subject: [u8; 16]| {
+                    let asked = |row: &OutboxRow| row.subject == subject;
+                    self.select(conn, rest, params![subject.as_slice(), limit], asked)
+                };
+                let Some(name) = resource.name() else { return find(resource.id()) };
+                let mut rows = self.by_name(conn, name, find)?;
+                rows.sort_by_key(|row| row.seq);
+                rows.truncate(limit as usize);
+                Ok(rows)
             }
         })
     }
@@ -164,7 +183,16 @@ impl Readers {
 
     /// The full check, in one snapshot.
     pub(super) fn verify(&self, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
-        self.read(|conn| snapshot(conn, |conn| self.verify_snapshot(conn, progress)))
+        let check = |conn: &Connection| {
+            follow_keys(conn, self.binder.as_ref())?;
+            let before = self.binder.generation();
+            Ok((self.verify_snapshot(conn, progress)?, self.binder.generation() == before))
+        };
+        self.read(|conn| match snapshot(conn, check)? {
+            // Others have changed the keys while this looked at rows of before.
+            (findings, false) if !findings.is_empty() => Ok(snapshot(conn, check)?.0),
+            (findings, _) => Ok(findings),
+        })
     }
 
     fn verify_snapshot(&self, conn: &Connection, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
@@ -247,13 +275,53 @@ impl Readers {
         Ok(rows)
     }
 
-    fn read<T>(&self, run: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// What lies under a name: under its index, and under that of the epoch before while the keys change.
+    ///
+    /// That there is nothing must not come from keys that are over: the generation is compared in the same snapshot.
+    fn by_name<T>(
+        &self,
+        conn: &Connection,
+        name: &Name,
+        find: impl Fn([u8; 16]) -> Result<Vec<T>, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let Some(former) = name.former else {
+            let found = find(name.index)?;
+            if found.is_empty() {
+                self.check_epoch(conn, name)?;
+            }
+            return Ok(found);
+        };
+        snapshot(conn, |conn| {
+            self.check_epoch(conn, name)?;
+            let mut found = find(name.index)?;
+            found.extend(find(former)?);
+            Ok(found)
+        })
+    }
+
+    /// Refuses a name of keys that are not those of the file as this snapshot has it.
+    fn check_epoch(&self, conn: &Connection, name: &Name) -> Result<(), StoreError> {
+        let Some(held) = self.binder.generation() else { return Ok(()) };
+        let is_current = name.epoch == self.binder.epoch() && generation(conn)? == held;
+        if is_current { Ok(()) } else { Err(StoreError::Rekeyed) }
+    }
+
+    /// Reads with a connection of the pool; once more where the keys had changed under it.
+    fn read<T>(&self, run: impl Fn(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut lent = self.lend()?;
         let conn = match lent.conn.take() {
             Some(conn) => conn,
             None => profile::connect(&self.path, false)?,
         };
-        run(lent.conn.insert(conn))
+        let conn = lent.conn.insert(conn);
+        let before = self.binder.generation();
+        match run(conn) {
+            Err(error @ (StoreError::Tampered { .. } | StoreError::Rekeyed)) if conn.is_autocommit() => {
+                snapshot(conn, |conn| follow_keys(conn, self.binder.as_ref()))?;
+                if self.binder.generation() == before { Err(error) } else { run(conn) }
+            }
+            result => result,
+        }
     }
 
     fn lend(&self) -> Result<Lent<'_>, StoreError> {

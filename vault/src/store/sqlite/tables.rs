@@ -9,8 +9,8 @@ use crate::{
     crypto::Sealed,
     model::{AccountId, HolderId, MessageId},
     store::{
-        AccountRow, Binder, BoundRow, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowName, SessionRow, StoreError,
-        Tampering, Token, TotpRow, same_mac,
+        AccountRow, Binder, BoundRow, ItemRow, Lane, LeaseRow, NotAuthentic, OutboxRow, Owed, RowName, SessionRow,
+        StoreError, Tampering, Token, TotpRow, same_mac,
     },
 };
 
@@ -34,6 +34,9 @@ pub(super) trait Table: BoundRow + Sized {
 
     /// Inserts the row or replaces the one with its key.
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()>;
+
+    /// A row of an older epoch as it is under the current one.
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic>;
 
     /// The row with this key.
     fn load(conn: &Connection, binder: &dyn Binder, key: &[u8; 16]) -> Result<Option<Self>, StoreError> {
@@ -94,6 +97,10 @@ impl Table for AccountRow {
         Ok(Stored { row: account, mac: row.get(7)? })
     }
 
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        binder.rebind_account(self).map(|(row, _)| row)
+    }
+
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
         // Not OR REPLACE: that would delete another account with the same login.
         conn.prepare_cached(
@@ -130,6 +137,11 @@ impl Table for SessionRow {
         Ok(Stored { row: session, mac: row.get(5)? })
     }
 
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        let sealed = binder.reseal(self.place(), &self.sealed)?.unwrap_or_else(|| self.sealed.clone());
+        Ok(Self { epoch: binder.epoch(), sealed, ..self.clone() })
+    }
+
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
         conn.prepare_cached("INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
             self.account.as_bytes().as_slice(),
@@ -164,6 +176,10 @@ impl Table for LeaseRow {
         Ok(Stored { row: lease, mac: row.get(10)? })
     }
 
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        Ok(Self { epoch: binder.epoch(), ..self.clone() })
+    }
+
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
         conn.prepare_cached("INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
             .execute(params![
@@ -191,6 +207,10 @@ impl Table for TotpRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let totp = Self { secret: row.get(0)?, rev: uint(row, 1)?, epoch: row.get(2)?, last_step: uint(row, 3)? };
         Ok(Stored { row: totp, mac: row.get(4)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        Ok(Self { epoch: binder.epoch(), ..self.clone() })
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
@@ -228,6 +248,10 @@ impl Table for OutboxRow {
             sealed: Sealed::from_bytes(row.get(10)?),
         };
         Ok(Stored { row: message, mac: row.get(11)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        binder.rebind_message(self)
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
@@ -268,6 +292,10 @@ impl Table for ItemRow {
             sealed: Sealed::from_bytes(row.get(6)?),
         };
         Ok(Stored { row: item, mac: row.get(7)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        binder.rebind_item(self)
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, params};
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     tables::{Table, int},
 };
 use crate::{
-    crypto::{AuditHead, Header, Sum},
+    crypto::{AuditHead, Header, Kind, Place, Sum},
     store::{
         Binder, EntriesHasher, GROUPS, Head, NewAudit, StoreError, Tampering, Token, bucket_of, entry_hash, group_hash,
         group_of,
@@ -108,7 +110,9 @@ impl<'a> Tx<'a> {
     }
 
     /// Writes `new` in place of `old`, which [`Tx::load`] gave.
-    pub(super) fn put<T: Table>(&mut self, old: Option<&T>, new: &T) -> Result<(), StoreError> {
+    pub(super) fn put<T: Table + Clone>(&mut self, old: Option<&T>, new: &T) -> Result<(), StoreError> {
+        let new = self.current(new)?;
+        let new = new.as_ref();
         let bucket = bucket_of(&new.place().id);
         self.check_bucket(bucket)?;
         let (hash, place) = (new.row_hash(), new.place());
@@ -119,6 +123,14 @@ impl<'a> Tx<'a> {
         }
         self.set_sum(bucket, sum.add(element(self.binder, new, &hash)?))?;
         new.write(self.conn, &mac).map_err(|e| database("writing a row", &e))
+    }
+
+    /// The row under the current epoch: whoever made it may not have known that the keys have changed.
+    pub(super) fn current<'r, T: Table + Clone>(&self, row: &'r T) -> Result<Cow<'r, T>, StoreError> {
+        if row.epoch() == self.binder.epoch() {
+            return Ok(Cow::Borrowed(row));
+        }
+        row.rebound(self.binder).map(Cow::Owned).map_err(|_| StoreError::Rekeyed)
     }
 
     /// Removes a row that [`Tx::load`] gave.
@@ -132,7 +144,10 @@ impl<'a> Tx<'a> {
     /// Puts an entry at the end of the audit chain.
     pub(super) fn record(&mut self, entry: &NewAudit, token: Option<Token>) -> Result<(), StoreError> {
         let seq = self.audit_head().last_seq + self.audit.len() as u64 + 1;
-        self.audit.push(entry_hash(seq, &entry.id, token, entry.sealed.as_bytes()));
+        let place = Place { kind: Kind::Audit, id: entry.id, rev: 1 };
+        let resealed = self.binder.reseal(place, &entry.sealed).map_err(|_| StoreError::Rekeyed)?;
+        let sealed = resealed.as_ref().unwrap_or(&entry.sealed);
+        self.audit.push(entry_hash(seq, &entry.id, token, sealed.as_bytes()));
         self.conn
             .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
             .and_then(|mut insert| {
@@ -142,7 +157,7 @@ impl<'a> Tx<'a> {
                     entry.id.as_slice(),
                     token.map(|token| token.incarnation),
                     token.map(|token| int(token.n)),
-                    entry.sealed.as_bytes()
+                    sealed.as_bytes()
                 ])
             })
             .map_err(|e| database("writing an audit entry", &e))?;
@@ -153,6 +168,11 @@ impl<'a> Tx<'a> {
     pub(super) fn next_serial(&mut self) -> u64 {
         self.serial += 1;
         (self.known.head.counter + 1) << 20 | self.serial
+    }
+
+    /// The header as it stands.
+    pub(super) fn header(&self) -> &Header {
+        &self.known.header
     }
 
     /// The header as it stands, to be changed by what this commit does.

@@ -183,7 +183,7 @@ fn perform(
     let (conn, binder) = (&desk.conn, desk.binder.as_ref());
     let known = match desk.known.take() {
         Some(known) if known.is_current(conn)? => known,
-        _ => Known::load(conn, binder)?,
+        _ => Known::follow(conn, binder)?,
     };
     if known.head.counter < desk.floor.counter || (known.head.counter == desk.floor.counter && known.head != desk.floor)
     {

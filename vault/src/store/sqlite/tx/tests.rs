@@ -44,6 +44,9 @@ impl File {
             audit: Vec::new(),
             created_ms: 0,
             log_sum: [0; 32],
+            rekey: None,
+            steps_spent_until_ms: 0,
+            incarnation_since_ms: 0,
         };
         drop(SqliteFile::create(&path, vault, 0, &binder, header, &keys).unwrap());
         Self { conn: profile::connect(&path, true).unwrap(), _dir: dir, binder }
