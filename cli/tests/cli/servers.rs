@@ -92,18 +92,19 @@ async fn what_the_manager_knows_is_brought_in_and_merged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attack_41_what_a_manager_calls_an_account_steers_no_terminal() {
     let world = World::new().await;
-    // What has control characters is left out as it comes in; what turns a line around is not.
+    // Control characters are refused as they come in; what turns a line around is not.
     let name = "ann\u{202e}\u{2066}nna";
-    let account = ManagerAccount::new("4711").with("site_name", "practice.example").with("username", name);
-    world
-        .manager
-        .add_account(account.with("status", "act\u{1b}[31mive").with("email", "a\u{1b}]0;owned\u{7}@b.example"))
-        .unwrap();
-    let pull = world.run(&["account", "pull", "--manager-id", "4711"]).ok();
+    for (id, name) in [("4711", name), ("4712", "bob\u{1b}[31m"), ("4713", "eve\u{9b}2J")] {
+        let account = ManagerAccount::new(id).with("site_name", "practice.example").with("username", name);
+        world.manager.add_account(account.with("status", "act\u{1b}[31mive")).unwrap();
+    }
+    let mut said: Vec<_> =
+        ["4711", "4712", "4713"].map(|id| world.run(&["account", "pull", "--manager-id", id])).into();
+    assert_eq!(said.iter().map(|ended| ended.code).collect::<Vec<_>>(), [0, 6, 6]);
     let json = world.run(&["account", "list", "--json"]).ok();
     let id = json.json()["accounts"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(json.json()["accounts"][0]["login"], name, "it is told word for word, in escapes");
-    let mut said = vec![pull, json];
+    said.push(json);
     for command in [
         &["account", "list"][..],
         &["account", "show", &id],
