@@ -49,8 +49,9 @@ impl Build {
     pub fn make(tree: &Path, target: &Path, config: &[String]) -> Result<Self, AttackError> {
         let cargo = |source| AttackError::Io { doing: "run cargo", source };
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["test", "--release", "--locked", "--no-run", "--message-format=json-render-diagnostics"]);
-        command.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
+        // The whole workspace: another selection would choose other features, and build the dependencies once more.
+        command.args(["test", "--release", "--workspace", "--locked", "--no-run"]);
+        command.arg("--message-format=json-render-diagnostics");
         command.args(config.iter().flat_map(|line| ["--config", line]));
         command.env("CARGO_TARGET_DIR", target).current_dir(tree).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(cargo)?;
@@ -159,8 +160,6 @@ fn lost() -> io::Error {
     io::Error::other("its output is lost")
 }
 
-/// The packages whose tests make the attacks.
-const PACKAGES: [&str; 4] = ["latchkey-vault", "latchkey-worker", "latchkey-cli", "latchkey-tests"];
 /// The variable that the patched copy reads: the names of the defences that are out, with commas between.
 const SWITCH: &str = "LATCHKEY_MUTANT";
 /// The slowest test takes a minute on a busy machine; without its defence it may wait for what never comes.
