@@ -15,8 +15,11 @@ use rusqlite::{Connection, Row, params};
 use super::{
     database,
     known::{Known, Verified, bucket_sum, follow_keys, generation},
-    profile, snapshot,
+    profile,
+    rekey::{self, Prepared},
+    snapshot,
     tables::{Table, int, one, uint},
+    tx::WRITER,
     verbs,
 };
 use crate::{
@@ -24,7 +27,7 @@ use crate::{
     model::AccountId,
     store::{
         AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding, ItemRow,
-        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, Token, bucket_of,
+        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow, StoreError, Tampering, Token, bucket_of,
         entry_hash, same_mac,
     },
 };
@@ -179,6 +182,22 @@ impl Readers {
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.read(|conn| verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e)))
+    }
+
+    /// How far a change of keys has come.
+    pub(super) fn rekeying(&self) -> Result<Option<Rekeying>, StoreError> {
+        let header = self.read(|conn| snapshot(conn, |conn| Ok(Known::follow(conn, self.binder.as_ref())?.header)))?;
+        let entries = header.audit.iter().map(|head| head.last_seq).sum();
+        Ok(header.rekey.map(|rekey| Rekeying { rekey, entries }))
+    }
+
+    /// The rows of buckets from `from` on, bound under the new key.
+    pub(super) fn prepare(&self, from: u16) -> Result<Prepared, StoreError> {
+        self.read(|conn| {
+            snapshot(conn, |conn| {
+                rekey::prepare(conn, self.binder.as_ref(), from, |bucket| self.check_bucket(conn, bucket))
+            })
+        })
     }
 
     /// The full check, in one snapshot.
@@ -353,7 +372,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+pub(super) fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     let token = match (row.get::<_, Option<u32>>(3)?, row.get::<_, Option<i64>>(4)?) {
         (Some(incarnation), Some(n)) => Some(Token { incarnation, n: n.cast_unsigned() }),
         _ => None,
@@ -376,6 +395,7 @@ fn check_audit(conn: &Connection, binder: &dyn Binder, header: &Header) -> Resul
         let mut entries = conn.prepare_cached(&format!("{AUDIT_ROWS} WHERE writer = ?1 ORDER BY seq")).map_err(db)?;
         let mut entries = entries.query([int(head.writer)]).map_err(db)?;
         let (mut no, mut seq, mut link) = (0, 0, [0; 32]);
+        let seam = header.rekey.as_ref().filter(|rekey| rekey.links > 0 && head.writer == WRITER);
         while let Some(row) = links.next().map_err(db)? {
             let (this, first, last, epoch, mac): (u64, u64, u64, u32, [u8; 32]) =
                 (|| Ok((uint(row, 0)?, uint(row, 1)?, uint(row, 2)?, row.get(3)?, row.get(4)?)))().map_err(db)?;
@@ -396,6 +416,13 @@ fn check_audit(conn: &Connection, binder: &dyn Binder, header: &Header) -> Resul
                 return Err(bad());
             }
             no = this;
+            // Up to here the links were made again under new keys; the rest follows the link that stood here.
+            if let Some(seam) = seam.filter(|seam| seam.links == no) {
+                if !same_mac(&link, &seam.new_link) {
+                    return Err(bad());
+                }
+                link = seam.old_link;
+            }
         }
         if no != head.links || seq != head.last_seq || !same_mac(&link, &head.link) {
             return Err(bad());
@@ -419,7 +446,7 @@ fn finding(error: &StoreError, at: &str) -> Result<Finding, StoreError> {
     }
 }
 
-const AUDIT_ROWS: &str = "SELECT writer, seq, id, incarnation, n, sealed FROM audit";
+pub(super) const AUDIT_ROWS: &str = "SELECT writer, seq, id, incarnation, n, sealed FROM audit";
 /// Connections for reading: reads take microseconds, so more than cores gain nothing.
 const READERS: usize = 8;
 /// A check that finds this much has shown enough; the report stays readable.
