@@ -3,7 +3,7 @@
 //! What is deleted is overwritten, but where SQLite splits a page it leaves copies of what it moved in the free space of
 //! the old one. So the file is written anew, and the log emptied. Knows no rows.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use rusqlite::limits::Limit;
 
@@ -22,15 +22,19 @@ pub(super) fn scrub(path: &Path) -> Result<(), StoreError> {
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(db)?;
     conn.pragma_update(None, "temp_store", "FILE").map_err(db)?;
     conn.execute_batch("VACUUM").map_err(db)?;
+    conn.busy_timeout(PAUSE).map_err(db)?;
     for _ in 0..TRIES {
-        // Waits for readers by the connection's own bound.
         let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(db)?;
         if busy == 0 {
             return Ok(());
         }
+        // A checkpoint of another thread or process is waited for by nobody but us.
+        std::thread::sleep(PAUSE);
     }
     Err(StoreError::Busy)
 }
 
-/// Each waits for ten seconds.
-const TRIES: usize = 3;
+/// Readers take milliseconds, a checkpoint of a large log some seconds; workers wait meanwhile, so not for ever.
+const TRIES: usize = 150;
+/// Between two tries, and the wait for a reader within one.
+const PAUSE: Duration = Duration::from_millis(100);
