@@ -14,5 +14,6 @@ mod life;
 mod memory;
 mod processes;
 mod refresh;
+mod rekey;
 mod sqlite;
 mod views;
