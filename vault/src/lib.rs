@@ -98,15 +98,19 @@ mod audit;
 mod checkout;
 pub mod cookies;
 pub mod crypto;
+mod inspect;
 mod items;
+mod key_slots;
 mod keys;
 pub mod limits;
 pub mod login;
 pub mod manager_http;
 pub mod model;
+mod names;
 mod outbox;
 mod record;
 mod refresh;
+mod rekey;
 pub mod retry_after;
 pub mod site_http;
 pub mod sites;
@@ -119,15 +123,17 @@ mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
 pub use anchor_file::AnchorFileError;
-pub use audit::AuditEntry;
+pub use audit::{AuditEnd, AuditEntry};
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};
 pub use items::{Item, ItemChange, ItemKind};
+pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
+pub use rekey::{RekeyError, Resealing};
 pub use vault::{
-    BackedUp, BackupError, Change, Counts, InitError, Inventory, NewSlot, Opener, Present, Rescue, RescuedAccount,
+    BackedUp, BackupError, Change, Counts, InitError, Inventory, Opener, Present, Rescue, RescuedAccount,
     RescuedSession, Restore, RestoreError, RestorePlan, Restored, UnlockError, UnlockWith, Vault, VaultPaths,
 };
 pub use views::{CookieView, OwedMessage, SessionView};

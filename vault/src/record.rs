@@ -54,8 +54,22 @@ pub(crate) enum MessageBody {
         /// The encoded update.
         update: Zeroizing<Vec<u8>>,
     },
-    /// A report on a task, opaque here.
-    Task(Zeroizing<Vec<u8>>),
+    /// A report on a task.
+    Task {
+        /// Names the task: what its messages are found by is computed from it.
+        task: String,
+        /// The report, opaque here.
+        body: Zeroizing<Vec<u8>>,
+    },
+}
+
+/// A caller's item as it is sealed.
+#[derive(Debug)]
+pub(crate) struct ItemRecord {
+    /// What it is found by.
+    pub(crate) key: String,
+    /// What it says, opaque here.
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 #[derive(Encode, Decode, CborLen)]
@@ -145,6 +159,17 @@ struct IntentV1<'a> {
 struct MessageV1<'a> {
     #[n(1)]
     manager_id: Option<&'a str>,
+    #[b(2)]
+    body: &'a ByteSlice,
+    #[n(3)]
+    task: Option<&'a str>,
+}
+
+#[derive(Encode, Decode, CborLen)]
+#[cbor(map)]
+struct ItemV1<'a> {
+    #[n(1)]
+    key: &'a str,
     #[b(2)]
     body: &'a ByteSlice,
 }
@@ -257,19 +282,32 @@ impl MessageBody {
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         encode(&match self {
             Self::Account { manager_id, update } => {
-                MessageV1 { manager_id: Some(manager_id), body: update.as_slice().into() }
+                MessageV1 { manager_id: Some(manager_id), body: update.as_slice().into(), task: None }
             }
-            Self::Task(body) => MessageV1 { manager_id: None, body: body.as_slice().into() },
+            Self::Task { task, body } => MessageV1 { manager_id: None, body: body.as_slice().into(), task: Some(task) },
         })
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let v1: MessageV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
         let body = Zeroizing::new(v1.body.to_vec());
-        Ok(match v1.manager_id {
-            Some(manager_id) => Self::Account { manager_id: manager_id.to_owned(), update: body },
-            None => Self::Task(body),
+        Ok(match (v1.manager_id, v1.task) {
+            (Some(manager_id), None) => Self::Account { manager_id: manager_id.to_owned(), update: body },
+            (None, Some(task)) => Self::Task { task: task.to_owned(), body },
+            _ => return Err(Malformed),
         })
+    }
+}
+
+impl ItemRecord {
+    /// Encodes an item without copying it first.
+    pub(crate) fn encode(key: &str, body: &[u8]) -> Zeroizing<Vec<u8>> {
+        encode(&ItemV1 { key, body: body.into() })
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let v1: ItemV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
+        Ok(Self { key: v1.key.to_owned(), body: Zeroizing::new(v1.body.to_vec()) })
     }
 }
 
@@ -394,9 +432,9 @@ pub(crate) const MESSAGE_REV: u64 = 1;
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-    use super::{LoginIntent, MessageBody, SessionRecord};
+    use super::{ItemRecord, LoginIntent, MessageBody, SessionRecord};
     use crate::{
         Secret,
         cookies::Jar,
@@ -444,10 +482,11 @@ mod tests {
         }
         let body = MessageBody::Account { manager_id: "m".into(), update: vec![1, 2].into() };
         assert!(matches!(MessageBody::from_bytes(&body.to_bytes()).unwrap(), MessageBody::Account { .. }));
-        assert!(matches!(
-            MessageBody::from_bytes(&MessageBody::Task(vec![1].into()).to_bytes()).unwrap(),
-            MessageBody::Task(_)
-        ));
+        let report = MessageBody::Task { task: "t".into(), body: vec![1].into() };
+        let MessageBody::Task { task, .. } = MessageBody::from_bytes(&report.to_bytes()).unwrap() else { panic!() };
+        assert_eq!(task, "t");
+        let item = ItemRecord::from_bytes(&ItemRecord::encode("k", &[1, 2])).unwrap();
+        assert_eq!((item.key.as_str(), item.body.as_slice()), ("k", &[1, 2][..]));
     }
 
     #[test]

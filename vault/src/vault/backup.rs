@@ -102,7 +102,7 @@ impl Vault {
     }
 
     async fn check_copy(&self, copy: &Path, progress: Progress) -> Result<(), BackupError> {
-        let (copy, keys, opener) = (copy.to_owned(), Arc::clone(&self.keys), self.opener.clone());
+        let (copy, keys, opener) = (copy.to_owned(), self.keys(), self.opener.clone());
         let vault = blocking(move || Self::start(SqliteFile::open(&copy)?, None, keys, opener)).await?;
         let findings = vault.verify(progress).await;
         vault.store.close().await?;

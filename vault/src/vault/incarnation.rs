@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::{
     Vault,
-    crypto::{Header, Keyring},
-    model::Action,
+    crypto::{Header, Keyring, Sealed},
+    model::{AccountId, Action},
     store::{NewIncarnation, Saved, StoreError},
 };
 
@@ -46,7 +46,7 @@ impl Beginning {
 
     /// Makes it durable, with its audit entry.
     pub(super) async fn begin(self, vault: &Vault, action: Action, detail: &str) -> Result<(), StoreError> {
-        let number = vault.keys.incarnation();
+        let number = vault.keys().incarnation();
         let audit = vec![vault.event(action, None, format!("{detail}; incarnation {number} begins"))?];
         match vault.store.begin_incarnation(self.0, audit).await? {
             Saved::Done => Ok(()),
@@ -57,6 +57,22 @@ impl Beginning {
 }
 
 impl Vault {
+    /// Whether a blob that has been opened was sealed before the present incarnation began: then what it says may have been
+    /// overtaken in the time that was lost.
+    pub(crate) fn is_from_earlier(&self, sealed: &Sealed) -> bool {
+        sealed.incarnation().is_none_or(|written| written < self.keys().incarnation())
+    }
+
+    /// Whether an account's session was sealed in an earlier incarnation: it is probed before it is used.
+    pub(crate) async fn session_is_from_earlier(&self, id: AccountId) -> Result<bool, StoreError> {
+        // A vault that was never restored has no earlier life, and its checkouts cost no further read.
+        if self.store.incarnation_since_ms() == 0 {
+            return Ok(false);
+        }
+        let session = self.store.account(id).await?.and_then(|(_, session)| session);
+        Ok(session.is_some_and(|session| self.is_from_earlier(&session.sealed)))
+    }
+
     /// Whether something may have been done that this vault does not remember: it was restored less than 30 days ago.
     ///
     /// The manager's tasks carry no time of their own, so that any task of that span may have been worked on in the time

@@ -10,10 +10,10 @@ use super::{
     unlock::{checked_slots, header_of, unlock},
 };
 use crate::{
-    accounts::{open_account, open_session},
     anchor_file::{AnchorFile, AnchorFileError},
     cookies::Jar,
     crypto::Keyring,
+    inspect::{open_account, open_session},
     keys::KeyBinder,
     model::{Account, AccountId, VaultId},
     store::{StoreError, Tampering, sqlite::SqliteFile},
@@ -99,15 +99,15 @@ impl Rescue {
     pub fn account(&self, id: AccountId) -> Result<RescuedAccount, String> {
         let row = self.file.salvage_account(&self.binder, id).map_err(|error| error.to_string())?;
         let row = row.ok_or("its row is gone, though an index or its session still names it")?;
-        let account = open_account(&self.keys, &row).map_err(|error| error.to_string())?;
+        let account = open_account(&self.keys, &row)?;
         let session = match self.file.salvage_session(&self.binder, id) {
             Ok(None) => Ok(None),
-            Ok(Some(row)) => open_session(&self.keys, &row).map(Some),
-            Err(error) => Err(error),
+            Ok(Some(row)) => open_session(&self.keys, &row).map(Some).map_err(str::to_owned),
+            Err(error) => Err(error.to_string()),
         };
         let (session, session_left_out) = match session {
             Ok(session) => (session, None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(why) => (None, Some(why)),
         };
         let session = session.map(|session| RescuedSession {
             login_epoch: session.login_epoch,
@@ -122,7 +122,7 @@ impl Rescue {
         let mut doubts = Vec::new();
         let root = unlock(&file, with)?;
         match AnchorFile::of(&paths.anchors, file.vault()).read(file.vault()) {
-            Ok((anchor, _)) if root.commitment(file.vault()).check(&anchor.commitment) => {}
+            Ok((anchor, _)) if anchor.may_be(&root.commitment(file.vault())) => {}
             Ok(_) => return Err(UnlockError::OtherRoot),
             Err(AnchorFileError::Missing { .. }) => doubts.push(
                 "the anchor is missing: that the keys are this vault's own rests on the key slots alone".to_owned(),

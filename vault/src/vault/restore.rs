@@ -225,7 +225,7 @@ impl Restore {
             Some(present) => (missing(&slots, present), missing(present, &slots)),
             None => (Vec::new(), Vec::new()),
         };
-        let incarnation = vault.keys.incarnation();
+        let incarnation = vault.keys().incarnation();
         let present = match seen.present {
             Present::Known { holds, .. } => {
                 let difference = Counts::between(&holds, &backup);
@@ -264,7 +264,7 @@ impl Restore {
         let begun = beginning.begin(&vault, Action::Restore, &detail).await;
         let head = vault.store.close().await?;
         begun?;
-        let keys = Arc::clone(&vault.keys);
+        let keys = vault.keys();
         drop(vault);
         blocking(move || {
             File::open(copy.path())
@@ -342,7 +342,7 @@ async fn look_at_present(
         Ok::<_, StoreError>((holds, slots))
     };
     let looked = looked.await;
-    let incarnation = vault.keys.incarnation();
+    let incarnation = vault.keys().incarnation();
     // With its last connection SQLite moves the log into the file, so that what is kept aside is one file.
     vault.store.close().await?;
     Ok(match looked {
@@ -369,11 +369,11 @@ fn open_present(paths: &VaultPaths, opener: Opener, backup: VaultId, with: &Unlo
     let open = || {
         let (anchor, mac) = anchor_file.read(file.vault())?;
         let root = unlock(&file, with)?;
-        if !root.commitment(file.vault()).check(&anchor.commitment) {
+        if !anchor.may_be(&root.commitment(file.vault())) {
             return Err(UnlockError::CannotUnlock);
         }
         let keys = Arc::new(load(&file, root)?);
-        anchor.check_mac(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        anchor.check(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         check_anchor(&file, &anchor_file, &keys, anchor)?;
         Ok(keys)
     };
@@ -393,7 +393,7 @@ fn open_backup(
     let file = SqliteFile::open(copy).map_err(|error| refused(error.into()))?;
     let root = unlock(&file, with).map_err(refused)?;
     let has_old_keys = match AnchorFile::of(&paths.anchors, file.vault()).read(file.vault()) {
-        Ok((anchor, _)) => !root.commitment(file.vault()).check(&anchor.commitment),
+        Ok((anchor, _)) => !anchor.may_be(&root.commitment(file.vault())),
         // Where there is no anchor to be read, nothing says which keys are the newest.
         Err(AnchorFileError::Missing { .. } | AnchorFileError::Damaged { .. }) => false,
         Err(error) => return Err(error.into()),

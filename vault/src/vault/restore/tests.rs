@@ -154,7 +154,7 @@ async fn a_backup_from_before_a_change_of_keys_needs_a_word_of_its_own() {
     let world = World::new().await;
     let vault = world.open().await.unwrap();
     let (id, head) = (vault.id(), vault.store.head());
-    let rotated = vault.keys.rotated().unwrap();
+    let rotated = vault.keys().rotated().unwrap();
     vault.close().await.unwrap();
     AnchorFile::of(&world.paths.anchors, id).write_first(&rotated, head).unwrap();
     assert!(matches!(world.prepare(false).await.map(|_| ()), Err(RestoreError::OldKeys)));

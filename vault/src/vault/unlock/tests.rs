@@ -34,7 +34,7 @@ async fn closed(forgets: bool) -> Closed {
         vault.store.anchored(vault.store.head().counter);
     }
     vault.note(Action::Edit, None, "and one more").await.unwrap();
-    let (keys, head) = (Arc::clone(&vault.keys), vault.store.head());
+    let (keys, head) = (vault.keys(), vault.store.head());
     vault.close().await.unwrap();
     Closed { _dir: dir, file: SqliteFile::open(&paths.file).unwrap(), anchors, keys, anchor, head }
 }
