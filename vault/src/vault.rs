@@ -16,6 +16,7 @@ use thiserror::Error;
 use unlock::{check_anchor, checked_slots, head_of, load, unlock};
 
 use crate::{
+    age_plugin::PluginKey,
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
     crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
     key_slots::{NewSlot, SlotListError, check_list},
@@ -59,6 +60,8 @@ pub enum UnlockWith {
         /// The keyring's half.
         half: Secret,
     },
+    /// An identity file that names keys of age plugins.
+    Plugin(PluginKey),
 }
 
 /// An open vault; shared behind an `Arc`, ended by [`Vault::close`].

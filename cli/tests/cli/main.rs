@@ -5,6 +5,7 @@
 mod bad_input;
 mod home;
 mod init;
+mod keys;
 mod life;
 mod servers;
 mod tampering;

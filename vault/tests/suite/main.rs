@@ -13,5 +13,6 @@ mod full;
 mod life;
 mod processes;
 mod refresh;
+mod slots;
 mod sqlite;
 mod views;
