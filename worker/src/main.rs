@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Parser;
-use latchkey_vault::{Nobody, Opener, SystemClock, Vault, model::Actor};
+use latchkey_vault::{Nobody, Opener, SystemClock, Vault};
 use latchkey_worker::{
     logging::{self, LogArgs},
     process,
@@ -68,9 +68,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
     };
     // Beside the runtime's threads: a keyring or an age plugin may take a while.
     let with = tokio::task::block_in_place(|| source.read(&around))?;
-    let uid = rustix::process::getuid().as_raw();
-    let actor = Actor { uid, pid: std::process::id(), name: settings.worker.name.clone() };
-    let opener = Opener { actor, clock: Arc::new(SystemClock::new()?) };
+    let opener = Opener { actor: process::actor(&settings.worker.name), clock: Arc::new(SystemClock::new()?) };
     let vault = Arc::new(Vault::open(&settings.vault, opener, with).await?);
     let options = ServeOptions { concurrency: args.concurrency.map(usize::from), until_idle: args.until_idle };
     let served = service::serve(&settings, options, Arc::clone(&vault), stop, |_| ()).await;

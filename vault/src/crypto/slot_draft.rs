@@ -74,6 +74,12 @@ impl SlotDraft {
         Self::new(kind, label, recipient.clone(), Vec::new())
     }
 
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> SlotKind {
+        self.kind
+    }
+
     /// The public key that the root key will be wrapped to.
     #[must_use]
     pub const fn recipient(&self) -> &SlotRecipient {

@@ -13,6 +13,7 @@ use crate::{
     anchor_file::{AnchorFile, AnchorFileError},
     crypto::{Anchor, Header, Keyring, OpenError, RootKey, SlotKind, SlotRecord, Unlock},
     key_slots::SLOTS_MAX,
+    keys::agrees,
     store::{Head, KeyMaterial, StoreError, Tampering, same_mac, sqlite::SqliteFile},
 };
 
@@ -44,7 +45,7 @@ pub(super) fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockEr
     let (counter, sealed) = file.header()?;
     let header = Header::open(&keys, counter, &sealed);
     let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
-    if header.data_epoch != keys.epoch() {
+    if !agrees(&header, &keys) {
         return Err(StoreError::tampered(Tampering::Header, None).into());
     }
     keys.set_incarnation(header.incarnation);
@@ -66,7 +67,7 @@ pub(super) fn check_anchor(
         // While the passphrase was being stretched another process may have moved the anchor on and forgotten the
         // headers before it: only an anchor that stands still and is not known tells of a rollback.
         let (newer, mac) = anchor_file.read(file.vault())?;
-        newer.check_mac(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        newer.check(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         if newer.sequence == anchor.sequence {
             break;
         }
@@ -81,7 +82,7 @@ pub(super) fn head_of(anchor: &Anchor) -> Head {
 }
 
 /// The slots, once the MAC of their list was checked.
-pub(super) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
+pub(crate) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
     let tampered = || StoreError::tampered(Tampering::Header, None);
     let slots = material
         .slots
