@@ -66,7 +66,7 @@ pub(super) fn check_anchor(
         // While the passphrase was being stretched another process may have moved the anchor on and forgotten the
         // headers before it: only an anchor that stands still and is not known tells of a rollback.
         let (newer, mac) = anchor_file.read(file.vault())?;
-        newer.check_mac(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        newer.check(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         if newer.sequence == anchor.sequence {
             break;
         }

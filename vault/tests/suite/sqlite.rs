@@ -45,7 +45,7 @@ async fn totp_steps_up_to_the_floor_in_the_header_are_spent() {
     let store = make_with(dir.path(), Arc::new(KeyBinder::new(keys())), clock.clone(), 5_000);
     let bench = Bench { store, clock };
     steps_up_to_the_floor_are_spent_and_later_ones_are_not(&bench, 5_000).await;
-    assert_eq!(bench.store.verify(Box::new(|_, _| ())).await.unwrap(), []);
+    assert_eq!(bench.store.verify(Arc::new(()), Box::new(|_, _| ())).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

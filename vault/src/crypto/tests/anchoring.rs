@@ -33,7 +33,7 @@ fn header(counter: u64, heads: usize) -> Header {
 
 fn anchor(sequence: u64, keyring: &Keyring) -> Anchor {
     let commitment = keyring.commitment();
-    Anchor { vault: VAULT, sequence, commitment, counter: 10 + sequence, header_hash: [9; 32] }
+    Anchor { vault: VAULT, sequence, commitment, counter: 10 + sequence, header_hash: [9; 32], next: None }
 }
 
 #[test]

@@ -101,6 +101,16 @@ fn attack_10_every_other_length_is_refused() {
     }
 }
 
+/// A buffer that grew would leave what it held so far, plaintext, in memory that nobody wipes.
+#[test]
+fn a_blob_is_made_in_one_buffer_of_its_final_size() {
+    let keyring = keyring();
+    for data in [0, 7, 1020, 1021, 20_000] {
+        let sealed = keyring.seal(HERE, &vec![b'x'; data]).unwrap().into_bytes();
+        assert_eq!(sealed.capacity(), sealed.len(), "{data}");
+    }
+}
+
 #[test]
 fn attack_11_a_lowered_version_is_refused() {
     let keyring = keyring();
