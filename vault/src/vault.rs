@@ -25,6 +25,7 @@ pub(crate) use unlock::checked_slots;
 use unlock::{check_anchor, head_of, header_of, load, unlock};
 
 use crate::{
+    age_plugin::PluginKey,
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
     crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
     inspect::Records,
@@ -69,6 +70,8 @@ pub enum UnlockWith {
         /// The keyring's half.
         half: Secret,
     },
+    /// An identity file that names keys of age plugins.
+    Plugin(PluginKey),
 }
 
 /// An open vault; shared behind an `Arc`, ended by [`Vault::close`].
@@ -287,12 +290,7 @@ impl Vault {
     /// [`StoreError`] when they cannot be read, or are not what the header vouches for.
     pub async fn slots(&self) -> Result<Vec<SlotRecord>, StoreError> {
         let material = self.store.key_material().await?;
-        self.checked_slots(&material)
-    }
-
-    /// The slots of what was read, once the MAC of their list was checked.
-    pub(crate) fn checked_slots(&self, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
-        checked_slots(&self.keys(), material)
+        checked_slots(&self.keys(), &material)
     }
 
     /// The keys as they are now: they may change between two looks.

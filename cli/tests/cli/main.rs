@@ -7,6 +7,7 @@ mod backup;
 mod bad_input;
 mod home;
 mod init;
+mod keys;
 mod life;
 mod servers;
 mod tampering;

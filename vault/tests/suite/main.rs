@@ -16,5 +16,6 @@ mod processes;
 mod refresh;
 mod rekey;
 mod restore;
+mod slots;
 mod sqlite;
 mod views;
