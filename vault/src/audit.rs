@@ -3,7 +3,7 @@
 use crate::{
     Vault,
     crypto::{Kind, Place},
-    model::{AccountId, Action, AuditEvent, MessageId},
+    model::{AccountId, Action, AuditEvent, MessageId, Outcome},
     record::Malformed,
     store::{Changes, NewAudit, StoreError, Tampering, Token},
 };
@@ -38,10 +38,21 @@ impl Vault {
             .collect()
     }
 
-    /// Seals an event for the transaction that it belongs to.
+    /// Seals an event of something that is done by the very transaction that it belongs to.
     pub(crate) fn event(
         &self,
         action: Action,
+        account: Option<AccountId>,
+        detail: impl Into<String>,
+    ) -> Result<NewAudit, StoreError> {
+        self.event_of(action, Outcome::Done, account, detail)
+    }
+
+    /// Seals an event, however it ended, for the transaction that it belongs to.
+    pub(crate) fn event_of(
+        &self,
+        action: Action,
+        outcome: Outcome,
         account: Option<AccountId>,
         detail: impl Into<String>,
     ) -> Result<NewAudit, StoreError> {
@@ -50,20 +61,31 @@ impl Vault {
             detail.truncate(cut);
         }
         let at_ms = self.opener.clock.wall_ms();
-        let event = AuditEvent { at_ms, actor: self.opener.actor.clone(), action, account, detail };
+        let event = AuditEvent { at_ms, actor: self.opener.actor.clone(), action, outcome, account, detail };
         let id = *MessageId::generate().map_err(|_| no_randomness())?.as_bytes();
         let sealed = self.keys().seal(Place { kind: Kind::Audit, id, rev: 1 }, &event.to_bytes());
         Ok(NewAudit { id, sealed: sealed.map_err(|_| no_randomness())? })
     }
 
-    /// Writes one event in a transaction of its own; when this returns, it is durable.
+    /// Writes an event of something done in a transaction of its own; when this returns, it is durable.
     pub(crate) async fn note(
         &self,
         action: Action,
         account: Option<AccountId>,
         detail: impl Into<String> + Send,
     ) -> Result<(), StoreError> {
-        let audit = vec![self.event(action, account, detail)?];
+        self.note_of(action, Outcome::Done, account, detail).await
+    }
+
+    /// Writes one event, however it ended, in a transaction of its own; when this returns, it is durable.
+    pub(crate) async fn note_of(
+        &self,
+        action: Action,
+        outcome: Outcome,
+        account: Option<AccountId>,
+        detail: impl Into<String> + Send,
+    ) -> Result<(), StoreError> {
+        let audit = vec![self.event_of(action, outcome, account, detail)?];
         // Nothing but the entry is written, so there is nothing that could be stale.
         self.store.save(Changes { audit, ..Changes::default() }).await.map(|_| ())
     }

@@ -14,7 +14,7 @@ use crate::{
     accounts::{AccountError, RETRIES, standing_update},
     cookies::Jar,
     items::ItemChange,
-    model::{Account, AccountId, Action, Field, HolderId, Secret, Standing},
+    model::{Account, AccountId, Action, Field, HolderId, Outcome, Secret, Standing},
     names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
@@ -169,7 +169,7 @@ impl Vault {
             match self.store.check_in(vec![hold], changes).await.map_err(AccountError::from)? {
                 Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.token }),
                 Saved::Fenced(_) => {
-                    self.note(Action::CheckIn, Some(id), "refused: the lease is lost")
+                    self.note_of(Action::CheckIn, Outcome::Refused, Some(id), "the lease is lost")
                         .await
                         .map_err(AccountError::from)?;
                     return Err(CheckInError::Fenced(id));

@@ -106,9 +106,15 @@ impl Vault {
                     id: item.id,
                     rev: item.rev,
                     epoch: keys.epoch(),
-                    ix: Some(Named::item(item.kind as u8, &item.key).index(&keys, keys.epoch()).map_err(|_| StoreError::Rekeyed)?),
+                    ix: Some(
+                        Named::item(item.kind as u8, &item.key)
+                            .index(&keys, keys.epoch())
+                            .map_err(|_| StoreError::Rekeyed)?,
+                    ),
                     open: item.open,
-                    sealed: keys.seal(place, &ItemRecord::encode(&item.key, &item.body)).map_err(|_| no_randomness())?,
+                    sealed: keys
+                        .seal(place, &ItemRecord::encode(&item.key, &item.body))
+                        .map_err(|_| no_randomness())?,
                 })
             })
             .collect()

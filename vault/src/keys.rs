@@ -8,9 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::{
     crypto::{Header, Keyring, Kind, Place, Sealed, Sum},
-    store::{
-        AccountNames, AccountRow, Binder, BlindIndex, ItemRow, KeyMaterial, NotAuthentic, OutboxRow, Reloaded,
-    },
+    store::{AccountNames, AccountRow, Binder, BlindIndex, ItemRow, KeyMaterial, NotAuthentic, OutboxRow, Reloaded},
     vault::checked_slots,
 };
 

@@ -23,7 +23,7 @@
 //! let home = tempfile::tempdir()?;
 //! let paths = VaultPaths { file: home.path().join("vault/vault.db"), anchors: home.path().join("anchors") };
 //! let clock = Arc::new(SystemClock::new()?);
-//! let actor = Actor { uid: 1000, pid: std::process::id(), name: "example".into() };
+//! let actor = Actor { uid: 1000, user: "ann".into(), pid: std::process::id(), name: "example".into() };
 //! let opener = Opener { actor, clock: clock.clone() };
 //!
 //! // Whoever holds this identity can open the vault.
@@ -99,6 +99,7 @@ mod checkout;
 pub mod cookies;
 pub mod crypto;
 mod items;
+mod key_slots;
 mod keys;
 pub mod limits;
 pub mod login;
@@ -124,10 +125,11 @@ pub use anchor_file::AnchorFileError;
 pub use audit::AuditEntry;
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};
 pub use items::{Item, ItemChange, ItemKind};
+pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use rekey::{RekeyError, Resealing};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
-pub use vault::{InitError, NewSlot, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
+pub use vault::{InitError, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
 pub use views::{CookieView, OwedMessage, SessionView};

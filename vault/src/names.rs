@@ -120,11 +120,7 @@ impl fmt::Debug for Named {
 }
 
 /// The indexes that an account's row has in an epoch.
-pub(crate) fn account_indexes(
-    keys: &Keyring,
-    epoch: u32,
-    record: &AccountRecord,
-) -> Result<AccountIndexes, OpenError> {
+pub(crate) fn account_indexes(keys: &Keyring, epoch: u32, record: &AccountRecord) -> Result<AccountIndexes, OpenError> {
     let index = |label, parts: &[&[u8]]| keys.blind_index(epoch, label, parts);
     let site = record.site.as_bytes();
     // EXPOSE: the login name goes into a keyed index.

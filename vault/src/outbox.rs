@@ -19,10 +19,12 @@ use crate::{
     crypto::{Kind, Place},
     items::ItemChange,
     manager_http::Class,
-    model::{AccountId, Action, Field, MessageId},
+    model::{AccountId, Action, Field, MessageId, Outcome},
     names::{Again, Named},
     record::{MESSAGE_REV, MessageBody},
-    store::{Changes, FindOutbox, Lane, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement, StoreError, Tampering},
+    store::{
+        Changes, FindOutbox, Lane, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement, StoreError, Tampering,
+    },
 };
 
 /// A report on a task that is to be owed from a check-in on.
@@ -220,7 +222,8 @@ impl Vault {
         let how = self.settlement(delivery);
         let mut changes = Changes::default();
         if let Delivery::Stuck(reason) = delivery {
-            changes.audit.push(self.event(Action::Report, None, format!("a task report is stuck: {reason}"))?);
+            let detail = format!("a task report is stuck: {reason}");
+            changes.audit.push(self.event_of(Action::Report, Outcome::Failed, None, detail)?);
         }
         // Stale means that another process settled it: nothing is left to do.
         self.store.settle(vec![Settle { id: report.id, rev: report.rev, how }], changes).await.map(|_| ())
@@ -317,7 +320,8 @@ impl Vault {
                 changes.audit.push(self.event(Action::Report, Some(id), format!("told: {}", names.join(", ")))?);
             }
             Delivery::Stuck(reason) => {
-                changes.audit.push(self.event(Action::Report, Some(id), format!("stuck: {reason}"))?);
+                let detail = format!("stuck: {reason}");
+                changes.audit.push(self.event_of(Action::Report, Outcome::Failed, Some(id), detail)?);
                 return Ok(changes);
             }
             Delivery::Later(_) | Delivery::Ambiguous(_) => return Ok(changes),

@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     cookies::Jar,
-    model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Fields, Secret, Standing},
+    model::{
+        AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Fields, Outcome, Secret, Standing,
+    },
 };
 
 /// An opened record is not what this version writes.
@@ -189,6 +191,10 @@ struct AuditV1<'a> {
     account: Option<&'a ByteSlice>,
     #[n(7)]
     detail: &'a str,
+    #[n(8)]
+    user: Option<&'a str>,
+    #[n(9)]
+    outcome: Option<u8>,
 }
 
 impl AccountRecord {
@@ -278,9 +284,7 @@ impl MessageBody {
             Self::Account { manager_id, update } => {
                 MessageV1 { manager_id: Some(manager_id), body: update.as_slice().into(), task: None }
             }
-            Self::Task { task, body } => {
-                MessageV1 { manager_id: None, body: body.as_slice().into(), task: Some(task) }
-            }
+            Self::Task { task, body } => MessageV1 { manager_id: None, body: body.as_slice().into(), task: Some(task) },
         })
     }
 
@@ -317,6 +321,8 @@ impl AuditEvent {
             action: self.action as u8,
             account: self.account.as_ref().map(|id| id.as_bytes().as_slice().into()),
             detail: &self.detail,
+            user: Some(self.actor.user.as_str()).filter(|user| !user.is_empty()),
+            outcome: Some(self.outcome as u8).filter(|_| self.outcome != Outcome::Done),
         })
     }
 
@@ -324,8 +330,14 @@ impl AuditEvent {
         let v1: AuditV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
         Ok(Self {
             at_ms: v1.at_ms,
-            actor: Actor { uid: v1.uid, pid: v1.pid, name: v1.name.to_owned() },
+            actor: Actor {
+                uid: v1.uid,
+                user: v1.user.unwrap_or_default().to_owned(),
+                pid: v1.pid,
+                name: v1.name.to_owned(),
+            },
             action: Action::from_u8(v1.action).ok_or(Malformed)?,
+            outcome: v1.outcome.map_or(Some(Outcome::Done), Outcome::from_u8).ok_or(Malformed)?,
             account: v1.account.map(|id| account_id(id)).transpose()?,
             detail: v1.detail.to_owned(),
         })
@@ -426,7 +438,7 @@ mod tests {
     use crate::{
         Secret,
         cookies::Jar,
-        model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Standing},
+        model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Outcome, Standing},
     };
 
     #[test]
@@ -457,14 +469,17 @@ mod tests {
         let account = AccountId::from_bytes([3; 16]);
         let intent = LoginIntent { account, login_epoch: 2, totp_step: Some(9), at_ms: 1, lost_before: 1 };
         assert_eq!(LoginIntent::from_bytes(&intent.to_bytes()).unwrap(), intent);
-        let event = AuditEvent {
-            at_ms: 1,
-            actor: Actor { uid: 1, pid: 2, name: "cli".into() },
-            action: Action::Add,
-            account: Some(account),
-            detail: "d".into(),
-        };
-        assert_eq!(AuditEvent::from_bytes(&event.to_bytes()).unwrap(), event);
+        for (user, outcome) in [("ann", Outcome::Done), ("", Outcome::Refused)] {
+            let event = AuditEvent {
+                at_ms: 1,
+                actor: Actor { uid: 1, user: user.into(), pid: 2, name: "cli".into() },
+                action: Action::Add,
+                outcome,
+                account: Some(account),
+                detail: "d".into(),
+            };
+            assert_eq!(AuditEvent::from_bytes(&event.to_bytes()).unwrap(), event);
+        }
         let body = MessageBody::Account { manager_id: "m".into(), update: vec![1, 2].into() };
         assert!(matches!(MessageBody::from_bytes(&body.to_bytes()).unwrap(), MessageBody::Account { .. }));
         let report = MessageBody::Task { task: "t".into(), body: vec![1].into() };

@@ -36,7 +36,7 @@ use crate::{
     cookies::Jar,
     items::{ItemChange, ItemKind},
     login::{Block, Evidence, LoginIdentity, LoginOutcome, SiteAuth, Verdict},
-    model::{Account, AccountId, AccountState, Action, Secret, Standing},
+    model::{Account, AccountId, AccountState, Action, Outcome, Secret, Standing},
     names::Named,
     record::{LoginIntent, SessionRecord},
     store::{Changes, Saved, StoreError},
@@ -241,7 +241,10 @@ impl Turn<'_> {
                     |f| f.map_or_else(|e| e.to_string(), |_| String::new()),
                 );
                 let detail = format!("the manager could not be asked before a login: {why}");
-                self.vault.note(Action::Pull, Some(self.id), detail).await.map_err(AccountError::from)?;
+                self.vault
+                    .note_of(Action::Pull, Outcome::Failed, Some(self.id), detail)
+                    .await
+                    .map_err(AccountError::from)?;
                 return Ok(false);
             }
         };
@@ -304,7 +307,8 @@ impl Turn<'_> {
         };
         let intent = OpenIntent { id, rev, says };
         let detail = format!("a login for epoch {} is about to be sent", epoch + 1);
-        let audit = vec![vault.event(Action::LoginIntent, Some(self.id), detail).map_err(AccountError::from)?];
+        let audit = vault.event_of(Action::LoginIntent, Outcome::Begun, Some(self.id), detail);
+        let audit = vec![audit.map_err(AccountError::from)?];
         let items = vault.item_rows(&[self.intent_item(&intent, true)]).map_err(AccountError::from)?;
         self.save(Changes { items, audit, ..Changes::default() }).await?;
         Ok(intent)
@@ -370,7 +374,7 @@ impl Turn<'_> {
                         None => Vec::new(),
                     },
                     outbox: vault.account_message(self.id, &record, &update)?.into_iter().collect(),
-                    audit: vec![vault.event(Action::Login, Some(self.id), detail)?],
+                    audit: vec![vault.event_of(Action::Login, Outcome::Failed, Some(self.id), detail)?],
                     ..Changes::default()
                 })
             })()

@@ -18,7 +18,8 @@ use unlock::{check_anchor, head_of, load, unlock};
 
 use crate::{
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
-    crypto::{FORMAT_VERSION, Header, Keyring, ScryptCost, SealError, SlotError, SlotKind, SlotRecipient, SlotRecord},
+    crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
+    key_slots::{NewSlot, SlotListError, check_list},
     keys::KeyBinder,
     model::{Action, Actor, Clock, IdError, Secret, VaultId},
     refresh::LoginQueues,
@@ -46,34 +47,19 @@ pub struct Opener {
     pub clock: Arc<dyn Clock>,
 }
 
-/// A key slot to be made.
-pub enum NewSlot {
-    /// Unlocked by a passphrase, at this cost.
-    Passphrase {
-        /// What the slot is called.
-        label: String,
-        /// The passphrase.
-        passphrase: Secret,
-        /// scrypt's work factor.
-        cost: ScryptCost,
-    },
-    /// Unlocked by an age identity that somebody else keeps.
-    Identity {
-        /// What the slot is called.
-        label: String,
-        /// Identity file, systemd credential or recovery.
-        kind: SlotKind,
-        /// The public half.
-        recipient: SlotRecipient,
-    },
-}
-
 /// What a vault is unlocked with.
 pub enum UnlockWith {
     /// The passphrase of a slot.
     Passphrase(Secret),
-    /// The text of an age identity file.
+    /// The text of an age identity file, or of what a keyring of the system holds.
     Identity(Secret),
+    /// The passphrase of a combined slot, and the text of the key that a keyring of the system holds for it.
+    Both {
+        /// The passphrase.
+        passphrase: Secret,
+        /// The keyring's half.
+        half: Secret,
+    },
 }
 
 /// An open vault; shared behind an `Arc`, ended by [`Vault::close`].
@@ -89,9 +75,9 @@ pub struct Vault {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// Nobody could ever open it.
-    #[error("a vault needs at least one key slot")]
-    NoSlot,
+    /// The slots do not go together: there is none, or too many, or what one needs is missing.
+    #[error(transparent)]
+    Slots(#[from] SlotListError),
     /// The anchor would lie with the vault.
     #[error("the folder of anchors must not be the vault's own: a rollback would take the anchor along")]
     AnchorBesideVault,
@@ -279,7 +265,12 @@ impl Vault {
     /// [`StoreError`] when they cannot be read, or are not what the header vouches for.
     pub async fn slots(&self) -> Result<Vec<SlotRecord>, StoreError> {
         let material = self.store.key_material().await?;
-        checked_slots(&self.keys(), &material)
+        self.checked_slots(&material)
+    }
+
+    /// The slots of what was read, once the MAC of their list was checked.
+    pub(crate) fn checked_slots(&self, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
+        checked_slots(&self.keys(), material)
     }
 
     /// The keys as they are now: they may change between two looks.
@@ -336,9 +327,7 @@ fn has_other_keys(file: &Path, generation: u64) -> bool {
 }
 
 fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault, InitError> {
-    if slots.is_empty() {
-        return Err(InitError::NoSlot);
-    }
+    let slots = slots.into_iter().map(NewSlot::draft).collect::<Result<Vec<_>, _>>()?;
     let folder = paths.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if same_folder(folder, &paths.anchors) {
         return Err(InitError::AnchorBesideVault);
@@ -347,7 +336,8 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let now_ms = opener.clock.wall_ms();
     let vault = VaultId::generate().map_err(|_: IdError| InitError::NoRandomness)?;
     let keys = Keyring::generate(vault).map_err(|_| InitError::NoRandomness)?;
-    let slots = slots.into_iter().map(|slot| new_slot(&keys, slot, now_ms)).collect::<Result<Vec<_>, _>>()?;
+    let slots = slots.iter().map(|slot| slot.seal(&keys, now_ms)).collect::<Result<Vec<_>, _>>()?;
+    check_list(&slots)?;
     let material = KeyMaterial {
         generation: 1,
         slots_mac: keys.slots_mac(1, &slots),
@@ -377,17 +367,6 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let anchor_file = AnchorFile::of(&paths.anchors, vault);
     anchor_file.write_first(&keys, head)?;
     Ok(Vault::start(file, anchor_file, keys, opener)?)
-}
-
-fn new_slot(keys: &Keyring, slot: NewSlot, now_ms: i64) -> Result<SlotRecord, SlotError> {
-    match slot {
-        NewSlot::Passphrase { label, passphrase, cost } => {
-            SlotRecord::with_passphrase(keys, &label, now_ms, &passphrase, cost)
-        }
-        NewSlot::Identity { label, kind, recipient } => {
-            SlotRecord::with_identity(kind, keys, &label, now_ms, &recipient)
-        }
-    }
 }
 
 /// Runs what may take long (scrypt, syncs) beside the runtime's threads.

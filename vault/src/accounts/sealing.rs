@@ -11,10 +11,7 @@ use crate::{
     model::{Account, AccountId, AccountRecord, MessageId},
     names::{Named, account_indexes},
     record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord},
-    store::{
-        AccountRow, FindAccounts, Finding, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError,
-        Tampering,
-    },
+    store::{AccountRow, FindAccounts, Finding, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
 };
 
 impl Vault {
@@ -76,8 +73,7 @@ impl Vault {
         let keys = self.keys();
         let epoch = keys.epoch();
         let sealed = keys.seal(place, &record.to_bytes()).map_err(|_| no_randomness())?;
-        let (ix_site, ix_login, ix_manager) =
-            account_indexes(&keys, epoch, record).map_err(|_| StoreError::Rekeyed)?;
+        let (ix_site, ix_login, ix_manager) = account_indexes(&keys, epoch, record).map_err(|_| StoreError::Rekeyed)?;
         Ok(AccountRow { id, rev, epoch, ix_site, ix_login, ix_manager, sealed })
     }
 

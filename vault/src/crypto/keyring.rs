@@ -224,8 +224,7 @@ impl Keyring {
     #[must_use]
     pub fn without_older(&self) -> Self {
         let (current, lingering) = (self.current.duplicate(self.vault), self.copies());
-        let mut next =
-            Self::assemble(self.vault, self.incarnation, self.root.duplicate(), current, BTreeMap::new());
+        let mut next = Self::assemble(self.vault, self.incarnation, self.root.duplicate(), current, BTreeMap::new());
         next.lingering = lingering.into_iter().filter(|(epoch, _)| *epoch != next.current.epoch).collect();
         next
     }

@@ -21,6 +21,7 @@ mod keyring;
 mod padding;
 mod place;
 mod seal;
+mod slot_draft;
 mod slots;
 mod sum;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use header::{AUDIT_HEADS_MAX, AuditHead, Header, HeaderError, Rekey, RekeySt
 pub use keyring::{Commitment, EPOCHS_MAX, Keyring, NoRandomness, ResealError, RootKey, RotateError};
 pub use place::{Kind, Place};
 pub use seal::{FORMAT_VERSION, OpenError, SealError, Sealed};
+pub use slot_draft::SlotDraft;
 pub use slots::{
     SLOT_AGE_FILE_MAX_BYTES, SLOT_LABEL_MAX_BYTES, SLOT_MAX_BYTES, SLOT_RECIPIENT_MAX_BYTES, SlotError, SlotKind,
     SlotRecipient, SlotRecord, Unlock, generate_identity,

@@ -16,8 +16,8 @@ pub use binder::{AccountNames, Binder, NotAuthentic, Reloaded, same_mac};
 pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
 pub use lease::{Claim, claim};
 pub use rows::{
-    AccountRow, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, Name, OutboxRow, Owed, Resource,
-    RowHasher, SessionRow, Token, TotpRow, entry_hash,
+    AccountRow, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, Name, OutboxRow, Owed,
+    Resource, RowHasher, SessionRow, Token, TotpRow, entry_hash,
 };
 use thiserror::Error;
 

@@ -139,7 +139,7 @@ pub(crate) async fn open(folder: &Path, paths: &VaultPaths) -> Vault {
 }
 
 pub(crate) fn opener() -> Opener {
-    let actor = Actor { uid: 0, pid: std::process::id(), name: "child".into() };
+    let actor = Actor { uid: 0, user: "root".into(), pid: std::process::id(), name: "child".into() };
     Opener { actor, clock: Arc::new(SystemClock::new().unwrap()) }
 }
 

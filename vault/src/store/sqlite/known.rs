@@ -18,8 +18,7 @@ use crate::{
     crypto::{Header, Sum},
     store::{
         AccountRow, BUCKETS, Binder, BoundRow, Group, Head, ItemRow, KeyMaterial, LeaseRow, NotAuthentic, OutboxRow,
-        Reloaded, SessionRow,
-        StoreError, Tampering, Top, TotpRow, bucket_range, group_hash, group_of, same_mac,
+        Reloaded, SessionRow, StoreError, Tampering, Top, TotpRow, bucket_range, group_hash, group_of, same_mac,
     },
 };
 
@@ -180,8 +179,8 @@ pub(super) fn follow_keys(conn: &Connection, binder: &dyn Binder) -> Result<bool
 
 /// The slot generation that the file claims; not authenticated.
 pub(super) fn generation(conn: &Connection) -> Result<u64, StoreError> {
-    let generation: Option<i64> = one(conn, "SELECT generation FROM key_meta WHERE one = 1", [])
-        .map_err(|e| database("reading the keys", &e))?;
+    let generation: Option<i64> =
+        one(conn, "SELECT generation FROM key_meta WHERE one = 1", []).map_err(|e| database("reading the keys", &e))?;
     Ok(generation.unwrap_or(0).cast_unsigned())
 }
 

@@ -4,6 +4,8 @@
 //! Knows rows, never what is sealed in them.
 
 mod checkpoint;
+#[cfg(test)]
+pub(crate) mod killing;
 mod known;
 mod names;
 mod presence;

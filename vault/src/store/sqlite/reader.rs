@@ -27,8 +27,8 @@ use crate::{
     model::AccountId,
     store::{
         AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding, ItemRow,
-        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow, StoreError, Tampering, Token, bucket_of,
-        entry_hash, same_mac,
+        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow, StoreError, Tampering,
+        Token, bucket_of, entry_hash, same_mac,
     },
 };
 

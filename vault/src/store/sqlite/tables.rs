@@ -9,8 +9,8 @@ use crate::{
     crypto::Sealed,
     model::{AccountId, HolderId, MessageId},
     store::{
-        AccountRow, Binder, BoundRow, ItemRow, Lane, LeaseRow, NotAuthentic, OutboxRow, Owed, RowName, SessionRow, StoreError,
-        Tampering, Token, TotpRow, same_mac,
+        AccountRow, Binder, BoundRow, ItemRow, Lane, LeaseRow, NotAuthentic, OutboxRow, Owed, RowName, SessionRow,
+        StoreError, Tampering, Token, TotpRow, same_mac,
     },
 };
 

@@ -8,7 +8,9 @@ use latchkey_vault::{
     store::{Changes, FindOutbox, Hold, Renewed, Reserved, RowName, Saved, StepAsk, Store, Taken},
 };
 
-use super::{Bench, MS, QUARANTINE, TTL, WALL_MS, account, accounts, ask, entry, item, items, message, name, session, token};
+use super::{
+    Bench, MS, QUARANTINE, TTL, WALL_MS, account, accounts, ask, entry, item, items, message, name, session, token,
+};
 
 pub(super) async fn one_holds_it_and_the_next_gets_a_higher_token(bench: &Bench) {
     let first = bench.take(1, 1).await;

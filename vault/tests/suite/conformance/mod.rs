@@ -13,8 +13,8 @@ use latchkey_vault::{
     AccountId, Clock, HolderId, KeyBinder, ManualClock, MessageId, VaultId,
     crypto::{FORMAT_VERSION, Header, Keyring, Sealed},
     store::{
-        AccountRow, Binder, Changes, Hold, ItemRow, KeyMaterial, Lane, LeaseAsk, Name, NewAudit, OutboxRow, Owed, SessionRow,
-        Store, Taken, Token, sqlite::SCHEMA_VERSION,
+        AccountRow, Binder, Changes, Hold, ItemRow, KeyMaterial, Lane, LeaseAsk, Name, NewAudit, OutboxRow, Owed,
+        SessionRow, Store, Taken, Token, sqlite::SCHEMA_VERSION,
     },
 };
 

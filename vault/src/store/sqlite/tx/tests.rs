@@ -44,7 +44,7 @@ impl File {
             audit: Vec::new(),
             created_ms: 0,
             log_sum: [0; 32],
-        rekey: None,
+            rekey: None,
             steps_spent_until_ms: 0,
             incarnation_since_ms: 0,
         };
