@@ -146,11 +146,7 @@ impl AnchorFile {
     }
 
     /// Writes what `change` makes of the anchor, where it makes something of it, while no other process does.
-    fn rewrite(
-        &self,
-        keys: &Keyring,
-        change: impl FnOnce(&Anchor) -> Option<Anchor>,
-    ) -> Result<(), AnchorFileError> {
+    fn rewrite(&self, keys: &Keyring, change: impl FnOnce(&Anchor) -> Option<Anchor>) -> Result<(), AnchorFileError> {
         let io = |during| move |source| AnchorFileError::Io { during, source };
         let file = File::options()
             .read(true)

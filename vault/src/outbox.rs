@@ -16,12 +16,13 @@ use crate::{
     account_api::{AccountApi, AccountUpdate, UpdateError, UpdateField, Updated},
     accounts::{AccountError, RETRIES},
     checkout::{CheckOutAsk, LeaseHandle, Leased},
-    crypto::{Kind, Place},
+    crypto::Kind,
+    inspect::open_message,
     items::ItemChange,
     manager_http::Class,
     model::{AccountId, Action, Field, MessageId, Outcome},
     names::{Again, Named},
-    record::{MESSAGE_REV, MessageBody},
+    record::MessageBody,
     store::{
         Changes, FindOutbox, Lane, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement, StoreError, Tampering,
     },
@@ -362,13 +363,8 @@ impl Vault {
     }
 
     fn open_message(&self, row: &OutboxRow) -> Result<MessageBody, StoreError> {
-        let place = Place { kind: Kind::Outbox, id: *row.id.as_bytes(), rev: MESSAGE_REV };
-        let tampered = || {
-            let name = RowName { kind: Kind::Outbox as u8, id: *row.id.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
-        };
-        let opened = self.keys().open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        MessageBody::from_bytes(&opened).map_err(|_| tampered())
+        let name = RowName { kind: Kind::Outbox as u8, id: *row.id.as_bytes() };
+        open_message(&self.keys(), row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
 
     fn settlement(&self, delivery: &Delivery) -> Settlement {

@@ -19,6 +19,7 @@ use unlock::{check_anchor, head_of, load, unlock};
 use crate::{
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
     crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
+    inspect::Records,
     key_slots::{NewSlot, SlotListError, check_list},
     keys::KeyBinder,
     model::{Action, Actor, Clock, IdError, Secret, VaultId},
@@ -204,7 +205,7 @@ impl Vault {
             Ok((vault, anchor_file))
         })
         .await?;
-        let findings = vault.store.verify(progress).await?;
+        let findings = vault.verify(progress).await?;
         if !findings.is_empty() {
             return Err(UnlockError::Findings(findings));
         }
@@ -244,19 +245,15 @@ impl Vault {
         self.keys().vault()
     }
 
-    /// Checks everything there is: rows, digest, audit chain, and that every record opens.
+    /// Checks everything there is, each row once: rows, digest, references, audit chain, slots, pages, and that every record
+    /// opens, reads, and is indexed by what it says.
+    ///
+    /// `progress` gets (done, all) in rows. At most 1,000 findings are told.
     ///
     /// # Errors
     /// [`StoreError`] when the check itself could not be made; what it found is the value.
     pub async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
-        let mut findings = self.store.verify(progress).await?;
-        match self.check_records().await {
-            Ok(more) => findings.extend(more),
-            // The store's check has named it: rows that cannot be read cannot be opened.
-            Err(StoreError::Tampered { .. } | StoreError::File(_)) if !findings.is_empty() => {}
-            Err(error) => return Err(error),
-        }
-        Ok(findings)
+        self.store.verify(Arc::new(Records(Arc::clone(&self.binder))), progress).await
     }
 
     /// The key slots, as they were authenticated.

@@ -2,16 +2,16 @@
 //!
 //! Knows no transaction: whoever asks for a row decides when it is written.
 
-use super::ACCOUNTS_PAGE_MAX;
 use crate::{
     Vault,
     account_api::AccountUpdate,
     audit::no_randomness,
     crypto::{Kind, Place},
+    inspect::{open_account, open_session},
     model::{Account, AccountId, AccountRecord, MessageId},
     names::{Named, account_indexes},
-    record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord},
-    store::{AccountRow, FindAccounts, Finding, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
+    record::{MESSAGE_REV, MessageBody, SessionRecord},
+    store::{AccountRow, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
 };
 
 impl Vault {
@@ -91,53 +91,12 @@ impl Vault {
 
     /// Opens an account's record and recomputes its indexes: a hit is believed only when the record agrees.
     pub(super) fn open_account(&self, row: &AccountRow) -> Result<Account, StoreError> {
-        let place = Place { kind: Kind::Account, id: *row.id.as_bytes(), rev: row.rev };
-        let tampered = || {
-            let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
-        };
-        let keys = self.keys();
-        let opened = keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        let record = AccountRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
-        let indexes = account_indexes(&keys, row.epoch, &record).map_err(|_| tampered())?;
-        if indexes != (row.ix_site, row.ix_login, row.ix_manager) {
-            return Err(tampered());
-        }
-        Ok(Account { id: row.id, rev: row.rev, record })
+        let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
+        open_account(&self.keys(), row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
 
     pub(super) fn open_session(&self, row: &SessionRow) -> Result<SessionRecord, StoreError> {
-        let place = Place { kind: Kind::Session, id: *row.account.as_bytes(), rev: row.rev };
-        let tampered = || {
-            let name = RowName { kind: Kind::Session as u8, id: *row.account.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
-        };
-        let opened = self.keys().open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        let session = SessionRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
-        if session.login_epoch == row.login_epoch { Ok(session) } else { Err(tampered()) }
-    }
-
-    /// Opens every record: what the store's own check cannot see.
-    pub(crate) async fn check_records(&self) -> Result<Vec<Finding>, StoreError> {
-        let mut findings = Vec::new();
-        let mut after = None;
-        loop {
-            let rows = self.store.accounts(FindAccounts::All, after, ACCOUNTS_PAGE_MAX).await?;
-            let Some(last) = rows.last() else { return Ok(findings) };
-            after = Some(last.id);
-            for row in &rows {
-                let session = self.store.account(row.id).await?.and_then(|(_, session)| session);
-                let opened = self
-                    .open_account(row)
-                    .and_then(|_| session.map_or(Ok(()), |session| self.open_session(&session).map(|_| ())));
-                if let Err(StoreError::Tampered { class, row }) = opened {
-                    findings.push(Finding {
-                        class,
-                        row,
-                        what: "a record does not open, or its indexes disagree".into(),
-                    });
-                }
-            }
-        }
+        let name = RowName { kind: Kind::Session as u8, id: *row.account.as_bytes() };
+        open_session(&self.keys(), row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
 }

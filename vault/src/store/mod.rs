@@ -5,24 +5,26 @@
 
 mod binder;
 mod digest;
+mod inspect;
 mod lease;
 mod rows;
 pub mod sqlite;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use binder::{AccountNames, Binder, NotAuthentic, Reloaded, same_mac};
 pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
+pub use inspect::Inspect;
 pub use lease::{Claim, claim};
 pub use rows::{
-    AccountRow, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, Name, OutboxRow, Owed,
-    Resource, RowHasher, SessionRow, Token, TotpRow, entry_hash,
+    AccountRow, AuditLink, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, Name, OutboxRow,
+    Owed, Resource, RowHasher, SessionRow, Token, TotpRow, entry_hash,
 };
 use thiserror::Error;
 
 use crate::{
-    crypto::{Rekey, Sealed},
+    crypto::{AuditHead, Rekey, Sealed},
     model::{AccountId, BootStamp, HolderId, MessageId},
 };
 
@@ -93,6 +95,21 @@ pub trait Store: Send + Sync + 'static {
     /// Audit entries after `after`, oldest first.
     async fn audit(&self, after: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
 
+    /// Links of the audit chain after link number `after`, oldest first.
+    async fn audit_links(&self, after: u64, limit: u32) -> Result<Vec<AuditLink>, StoreError>;
+
+    /// Where the audit chains end, as the newest header has it.
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError>;
+
+    /// Checks the audit chains alone; each of their entries is given to `look`. Says where they end.
+    ///
+    /// `progress` gets (done, all) in entries.
+    async fn verify_audit(
+        &self,
+        look: Arc<dyn Inspect>,
+        progress: Progress,
+    ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError>;
+
     /// Slots, data keys and their generation.
     async fn key_material(&self) -> Result<KeyMaterial, StoreError>;
 
@@ -106,10 +123,11 @@ pub trait Store: Send + Sync + 'static {
     /// Tells that an anchor holds the header of this counter, so that older ones need not be kept.
     fn anchored(&self, counter: u64);
 
-    /// Checks every row against its MAC, every bucket against the digest, every audit link against the chain.
+    /// Checks every row against its MAC, every bucket against the digest, every audit link against the chain; what is
+    /// authentic is given to `look`.
     ///
-    /// `progress` gets (done, all) in buckets.
-    async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError>;
+    /// `progress` gets (done, all) in rows.
+    async fn verify(&self, look: Arc<dyn Inspect>, progress: Progress) -> Result<Vec<Finding>, StoreError>;
 
     /// Refuses further verbs, finishes those that were accepted, and closes.
     async fn close(&self) -> Result<Head, StoreError>;
@@ -157,7 +175,7 @@ pub enum Saved {
 }
 
 /// Names a row without saying what is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowName {
     /// Its kind, as FORMAT.md numbers them.
     pub kind: u8,
@@ -299,7 +317,7 @@ pub struct NewKeys {
     /// Slots and data keys, the old one among them, of the generation that follows.
     pub keys: KeyMaterial,
     /// Binds under the new keys, and opens what is under the old ones.
-    pub binder: std::sync::Arc<dyn Binder>,
+    pub binder: Arc<dyn Binder>,
     /// Called once they are durable, before anything else is written.
     pub installed: Box<dyn FnOnce() + Send>,
     /// Audit entries.

@@ -251,6 +251,23 @@ pub struct AuditRow {
     pub sealed: Sealed,
 }
 
+/// A link of an audit chain: one group commit's entries, tied to all that came before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLink {
+    /// Whose chain.
+    pub writer: u64,
+    /// Its number, from 1, without gaps.
+    pub no: u64,
+    /// The first entry that it covers.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// Key epoch of its MAC.
+    pub epoch: u32,
+    /// The link itself.
+    pub mac: [u8; 32],
+}
+
 /// A row that is covered by a MAC of its own and by the digest of the whole.
 pub trait BoundRow {
     /// Where the row stands; binds kind, id and revision.

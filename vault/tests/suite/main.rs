@@ -11,6 +11,7 @@ mod crash;
 mod documents;
 mod full;
 mod life;
+mod memory;
 mod processes;
 mod refresh;
 mod rekey;

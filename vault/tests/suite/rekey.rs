@@ -249,9 +249,9 @@ async fn attack_28_after_a_change_of_keys_no_old_ciphertext_is_left_in_any_file(
     for task in 0..16 {
         let vault = Arc::clone(&vault);
         tasks.spawn(async move {
-            for n in 0..60 {
+            for n in 0..30 {
                 let mut new = account(&format!("user-{task}-{n}"));
-                new.notes = "n".repeat(n * 40);
+                new.notes = "n".repeat(n * 80);
                 let id = vault.add_account(new).await.unwrap();
                 let lent = vault.check_out(id, &ask(0)).await.unwrap();
                 vault.check_in(lent, &CheckIn::default()).await.unwrap();
@@ -260,13 +260,11 @@ async fn attack_28_after_a_change_of_keys_no_old_ciphertext_is_left_in_any_file(
     }
     tasks.join_all().await;
     let salts = salts(&folder);
-    assert!(salts.len() > 4000, "{}", salts.len());
-    assert!(residue(&folder, &salts) > 4000, "the search finds what is there");
+    assert!(salts.len() > 2000, "{}", salts.len());
+    assert!(residue(&folder, &salts) > 2000, "the search finds what is there");
     vault.rotate_keys().await.unwrap();
     vault.reseal(quiet()).await.unwrap();
     assert_eq!(residue(&folder, &salts), 0, "while it is open");
-    let words: Vec<_> = vault.audit_entries(4000, 10_000).await.unwrap();
-    assert!(!words.is_empty());
     vault.close().await.unwrap();
     assert_eq!(residue(&folder, &salts), 0, "in the closed file");
     assert_clean(&folder).await;
@@ -437,4 +435,3 @@ pub(crate) fn epochs(folder: &Folder) -> Vec<u32> {
     }
     found.into_iter().collect()
 }
-

@@ -45,7 +45,7 @@ async fn totp_steps_up_to_the_floor_in_the_header_are_spent() {
     let store = make_with(dir.path(), Arc::new(KeyBinder::new(keys())), clock.clone(), 5_000);
     let bench = Bench { store, clock };
     steps_up_to_the_floor_are_spent_and_later_ones_are_not(&bench, 5_000).await;
-    assert_eq!(bench.store.verify(Box::new(|_, _| ())).await.unwrap(), []);
+    assert_eq!(bench.store.verify(Arc::new(()), Box::new(|_, _| ())).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +109,7 @@ async fn a_file_that_falls_behind_while_it_is_open_is_a_rollback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_was_put_back_is_not_written_over() {
+async fn attack_04_a_row_that_was_put_back_is_not_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let (keys, clock) = (keys(), Arc::new(ManualClock::new(0)));
     let binder: Arc<dyn Binder> = Arc::new(KeyBinder::new(keys));

@@ -3,6 +3,8 @@
 //! Path to disk: verb → `Writer::submit` → savepoint in a group → digest, audit link, header → one sync.
 //! Knows rows, never what is sealed in them.
 
+mod chain;
+mod check;
 mod checkpoint;
 #[cfg(test)]
 pub(crate) mod killing;
@@ -33,13 +35,12 @@ use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    AccountRow, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding,
-    Head, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewKeys, OutboxRow, Progress, Rekeying, Renewed,
-    ResealAsk, Reserved, Saved, SessionRow,
-    Settle, StepAsk, Store, StoreError, Taken, Tampering,
+    AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
+    Finding, Head, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewKeys, OutboxRow, Progress,
+    Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store, StoreError, Taken, Tampering,
 };
 use crate::{
-    crypto::{Header, RekeyStage},
+    crypto::{AuditHead, Header, RekeyStage},
     model::{AccountId, Clock, HolderId, VaultId},
 };
 
@@ -333,6 +334,22 @@ impl Store for SqliteStore {
         self.blocking(move |readers| readers.audit(after, limit)).await
     }
 
+    async fn audit_links(&self, after: u64, limit: u32) -> Result<Vec<AuditLink>, StoreError> {
+        self.blocking(move |readers| readers.audit_links(after, limit)).await
+    }
+
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError> {
+        self.blocking(reader::Readers::audit_heads).await
+    }
+
+    async fn verify_audit(
+        &self,
+        look: Arc<dyn Inspect>,
+        progress: Progress,
+    ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError> {
+        self.blocking(move |readers| readers.verify_audit(look.as_ref(), &progress)).await
+    }
+
     async fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.blocking(reader::Readers::key_material).await
     }
@@ -349,8 +366,8 @@ impl Store for SqliteStore {
         self.writer.anchored(counter);
     }
 
-    async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
-        self.blocking(move |readers| readers.verify(&progress)).await
+    async fn verify(&self, look: Arc<dyn Inspect>, progress: Progress) -> Result<Vec<Finding>, StoreError> {
+        self.blocking(move |readers| readers.verify(look.as_ref(), &progress)).await
     }
 
     async fn close(&self) -> Result<Head, StoreError> {

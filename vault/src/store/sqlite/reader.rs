@@ -10,25 +10,24 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use super::{
-    database,
+    chain, check, database,
     known::{Known, Verified, bucket_sum, follow_keys, generation},
     profile,
     rekey::{self, Prepared},
     snapshot,
-    tables::{Table, int, one, uint},
-    tx::WRITER,
+    tables::Table,
     verbs,
 };
 use crate::{
-    crypto::{Header, Sealed},
+    crypto::AuditHead,
     model::AccountId,
     store::{
-        AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding, ItemRow,
+        AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Inspect, ItemRow,
         KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow, StoreError, Tampering,
-        Token, bucket_of, entry_hash, same_mac,
+        bucket_of,
     },
 };
 
@@ -172,12 +171,27 @@ impl Readers {
     }
 
     pub(super) fn audit(&self, after: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
-        let rows = |conn: &Connection| {
-            conn.prepare_cached(&format!("{AUDIT_ROWS} WHERE seq > ?1 ORDER BY seq, writer LIMIT ?2"))?
-                .query_map(params![int(after), limit], audit_row)?
-                .collect::<rusqlite::Result<_>>()
-        };
-        self.read(|conn| rows(conn).map_err(|e| database("reading the audit", &e)))
+        self.read(|conn| chain::entries(conn, after, limit))
+    }
+
+    pub(super) fn audit_links(&self, after: u64, limit: u32) -> Result<Vec<AuditLink>, StoreError> {
+        self.read(|conn| chain::links(conn, after, limit))
+    }
+
+    pub(super) fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError> {
+        let known = self.read(|conn| snapshot(conn, |conn| Known::load(conn, self.binder.as_ref())))?;
+        Ok(known.header.audit)
+    }
+
+    /// The audit chains alone, in one snapshot.
+    pub(super) fn verify_audit(
+        &self,
+        look: &dyn Inspect,
+        progress: &Progress,
+    ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError> {
+        let check = |conn: &Connection| check::check_audit(conn, self.binder.as_ref(), look, progress);
+        let (known, findings) = self.read(|conn| snapshot(conn, check))?;
+        Ok((known.header.audit, findings))
     }
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
@@ -201,61 +215,19 @@ impl Readers {
     }
 
     /// The full check, in one snapshot.
-    pub(super) fn verify(&self, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
+    pub(super) fn verify(&self, look: &dyn Inspect, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
+        let (path, binder, verified) = (self.path.as_path(), self.binder.as_ref(), self.verified.as_ref());
+        let checks = check::Checks { path, binder, look, verified, progress };
         let check = |conn: &Connection| {
-            follow_keys(conn, self.binder.as_ref())?;
-            let before = self.binder.generation();
-            Ok((self.verify_snapshot(conn, progress)?, self.binder.generation() == before))
+            follow_keys(conn, binder)?;
+            let before = binder.generation();
+            Ok((checks.run(conn)?, binder.generation() == before))
         };
         self.read(|conn| match snapshot(conn, check)? {
             // Others have changed the keys while this looked at rows of before.
             (findings, false) if !findings.is_empty() => Ok(snapshot(conn, check)?.0),
             (findings, _) => Ok(findings),
         })
-    }
-
-    fn verify_snapshot(&self, conn: &Connection, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
-        let binder = self.binder.as_ref();
-        let mut findings = Vec::new();
-        let mut known = match Known::load(conn, binder) {
-            Ok(known) => known,
-            Err(error) => return Ok(vec![finding(&error, "the header or the digest's top")?]),
-        };
-        let pages: Result<String, _> = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
-        let pages = pages.map_err(|e| database("checking the pages", &e)).unwrap_or_else(|e| e.to_string());
-        if pages != "ok" {
-            findings.push(Finding {
-                class: Tampering::Substitution,
-                row: None,
-                what: format!("damaged pages: {pages}"),
-            });
-        }
-        let buckets = BUCKETS as u64;
-        for bucket in 0..u16::try_from(BUCKETS).unwrap_or(u16::MAX) {
-            let checked = known.sum(conn, binder, bucket).and_then(|expected| {
-                let same = bucket_sum(conn, binder, bucket)? == expected;
-                if same { Ok(()) } else { Err(StoreError::tampered(Tampering::Digest, None)) }
-            });
-            match checked {
-                Ok(()) => self.verified.add(bucket),
-                Err(error) => findings.push(finding(&error, &format!("bucket {bucket}"))?),
-            }
-            if findings.len() >= FINDINGS_MAX {
-                return Ok(findings);
-            }
-            progress(u64::from(bucket) + 1, buckets);
-        }
-        let keys = verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e));
-        for (at, checked) in [
-            ("the log of past headers", known.check_log(conn, binder)),
-            ("the key slots", keys.and_then(|keys| known.check_keys(&keys))),
-            ("the audit chain", check_audit(conn, binder, &known.header)),
-        ] {
-            if let Err(error) = checked {
-                findings.push(finding(&error, at)?);
-            }
-        }
-        Ok(findings)
     }
 
     fn check_bucket(&self, conn: &Connection, bucket: u16) -> Result<(), StoreError> {
@@ -372,82 +344,5 @@ impl Drop for Lent<'_> {
     }
 }
 
-pub(super) fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
-    let token = match (row.get::<_, Option<u32>>(3)?, row.get::<_, Option<i64>>(4)?) {
-        (Some(incarnation), Some(n)) => Some(Token { incarnation, n: n.cast_unsigned() }),
-        _ => None,
-    };
-    let sealed = Sealed::from_bytes(row.get(5)?);
-    Ok(AuditRow { writer: uint(row, 0)?, seq: uint(row, 1)?, id: row.get(2)?, token, sealed })
-}
-
-/// Every link against its entries and its predecessor, the last against the sealed head; one entry in memory at a time.
-fn check_audit(conn: &Connection, binder: &dyn Binder, header: &Header) -> Result<(), StoreError> {
-    let db = |e| database("reading the audit chain", &e);
-    let bad = || StoreError::tampered(Tampering::Audit, None);
-    let count = |table| one::<i64>(conn, &format!("SELECT count(*) FROM {table}"), []).map_err(db);
-    let (mut all_links, mut all_entries) = (0, 0);
-    for head in &header.audit {
-        let mut links = conn
-            .prepare_cached("SELECT no, first, last, epoch, mac FROM audit_link WHERE writer = ?1 ORDER BY no")
-            .map_err(db)?;
-        let mut links = links.query([int(head.writer)]).map_err(db)?;
-        let mut entries = conn.prepare_cached(&format!("{AUDIT_ROWS} WHERE writer = ?1 ORDER BY seq")).map_err(db)?;
-        let mut entries = entries.query([int(head.writer)]).map_err(db)?;
-        let (mut no, mut seq, mut link) = (0, 0, [0; 32]);
-        let seam = header.rekey.as_ref().filter(|rekey| rekey.links > 0 && head.writer == WRITER);
-        while let Some(row) = links.next().map_err(db)? {
-            let (this, first, last, epoch, mac): (u64, u64, u64, u32, [u8; 32]) =
-                (|| Ok((uint(row, 0)?, uint(row, 1)?, uint(row, 2)?, row.get(3)?, row.get(4)?)))().map_err(db)?;
-            if this != no + 1 || first != seq + 1 || last < first {
-                return Err(bad());
-            }
-            let mut hasher = EntriesHasher::default();
-            while seq < last {
-                seq += 1;
-                let entry = audit_row(entries.next().map_err(db)?.ok_or_else(bad)?).map_err(db)?;
-                if entry.seq != seq {
-                    return Err(bad());
-                }
-                hasher.add(&entry_hash(seq, &entry.id, entry.token, entry.sealed.as_bytes()));
-            }
-            link = binder.audit_link(epoch, &link, head.writer, first, last, &hasher.finish()).map_err(|_| bad())?;
-            if !same_mac(&link, &mac) {
-                return Err(bad());
-            }
-            no = this;
-            // Up to here the links were made again under new keys; the rest follows the link that stood here.
-            if let Some(seam) = seam.filter(|seam| seam.links == no) {
-                if !same_mac(&link, &seam.new_link) {
-                    return Err(bad());
-                }
-                link = seam.old_link;
-            }
-        }
-        if no != head.links || seq != head.last_seq || !same_mac(&link, &head.link) {
-            return Err(bad());
-        }
-        (all_links, all_entries) = (all_links + no, all_entries + seq);
-    }
-    // What is beyond the heads, or of writers that have none, was planted.
-    let beyond = [("audit_link", all_links), ("audit", all_entries)].into_iter().map(|(table, all)| {
-        let found = count(table)?.unwrap_or(0).cast_unsigned();
-        if found == all { Ok(()) } else { Err(bad()) }
-    });
-    beyond.collect()
-}
-
-/// What is wrong, as a finding; errors that are no tampering go on as errors.
-fn finding(error: &StoreError, at: &str) -> Result<Finding, StoreError> {
-    match error {
-        StoreError::Tampered { class, row } => Ok(Finding { class: *class, row: *row, what: format!("{at}: {error}") }),
-        StoreError::Database { during, code } => Err(StoreError::Database { during, code: *code }),
-        _ => Ok(Finding { class: Tampering::Substitution, row: None::<RowName>, what: format!("{at}: {error}") }),
-    }
-}
-
-pub(super) const AUDIT_ROWS: &str = "SELECT writer, seq, id, incarnation, n, sealed FROM audit";
 /// Connections for reading: reads take microseconds, so more than cores gain nothing.
 const READERS: usize = 8;
-/// A check that finds this much has shown enough; the report stays readable.
-const FINDINGS_MAX: usize = 1000;

@@ -338,8 +338,7 @@ fn older<T: Table>(tx: &Tx<'_>, bucket: u16, rest: &str, limit: usize) -> Result
     let (first, next) = bucket_range(bucket);
     let next = next.map_or_else(|| vec![0xff; 17], |next| next.to_vec());
     let (name, key) = (T::NAME, T::KEY);
-    let sql =
-        format!("SELECT {key} FROM {name} WHERE {key} >= ?1 AND {key} < ?2 AND epoch <> ?3 {rest} LIMIT ?4");
+    let sql = format!("SELECT {key} FROM {name} WHERE {key} >= ?1 AND {key} < ?2 AND epoch <> ?3 {rest} LIMIT ?4");
     let keys = |conn: &Connection| {
         let args = params![first.as_slice(), next, tx.binder.epoch(), limit as i64];
         conn.prepare_cached(&sql)?.query_map(args, |row| row.get(0))?.collect::<rusqlite::Result<_>>()

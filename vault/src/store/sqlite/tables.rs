@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::database;
 use crate::{
-    crypto::Sealed,
+    crypto::{Place, Sealed},
     model::{AccountId, HolderId, MessageId},
     store::{
         AccountRow, Binder, BoundRow, ItemRow, Lane, LeaseRow, NotAuthentic, OutboxRow, Owed, RowName, SessionRow,
@@ -18,6 +18,13 @@ use crate::{
 pub(super) struct Stored<T> {
     row: T,
     mac: Vec<u8>,
+}
+
+impl<T: BoundRow> Stored<T> {
+    /// Where it claims to stand.
+    pub(super) fn place(&self) -> Place {
+        self.row.place()
+    }
 }
 
 /// A kind of row that lies in a table of its own under a 16-byte key.
@@ -353,7 +360,7 @@ impl Table for ItemRow {
 }
 
 /// The row and its hash, if its MAC is right.
-fn authentic<T: BoundRow>(binder: &dyn Binder, stored: Stored<T>) -> Result<(T, [u8; 32]), StoreError> {
+pub(super) fn authentic<T: BoundRow>(binder: &dyn Binder, stored: Stored<T>) -> Result<(T, [u8; 32]), StoreError> {
     let hash = stored.row.row_hash();
     match binder.row_mac(stored.row.epoch(), stored.row.place(), &hash) {
         Ok(mac) if same_mac(&mac, &stored.mac) => Ok((stored.row, hash)),

@@ -29,7 +29,7 @@ macro_rules! cases {
         $($({
             let bench = bench(&$make).await;
             $area::$case(&bench).await;
-            let findings = bench.store.verify(Box::new(|_, _| ())).await.unwrap();
+            let findings = bench.store.verify(Arc::new(()), Box::new(|_, _| ())).await.unwrap();
             assert_eq!(findings, [], "after {}", stringify!($case));
             bench.store.close().await.unwrap();
         })*)*

@@ -5,8 +5,7 @@
 use rusqlite::{Connection, params};
 
 use super::super::{
-    database,
-    reader::{AUDIT_ROWS, audit_row},
+    chain, database,
     tables::{int, uint},
     tx::{Tx, WRITER},
 };
@@ -102,9 +101,12 @@ fn links(conn: &Connection, after: u64) -> rusqlite::Result<Vec<Link>> {
 }
 
 fn rows(conn: &Connection, link: &Link) -> rusqlite::Result<Vec<AuditRow>> {
-    conn.prepare_cached(&format!("{AUDIT_ROWS} WHERE writer = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4"))?
-        .query_map(params![int(WRITER), int(link.first), int(link.last), ENTRIES_OF_A_LINK_MAX], audit_row)?
-        .collect()
+    conn.prepare_cached(&format!(
+        "{} WHERE writer = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4",
+        chain::ENTRIES
+    ))?
+    .query_map(params![int(WRITER), int(link.first), int(link.last), ENTRIES_OF_A_LINK_MAX], chain::entry)?
+    .collect()
 }
 
 /// Links in one commit; each has one entry at least.
