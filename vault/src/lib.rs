@@ -93,6 +93,7 @@
 
 pub mod account_api;
 mod accounts;
+mod age_plugin;
 mod anchor_file;
 mod audit;
 mod checkout;
@@ -122,6 +123,7 @@ mod vault;
 mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
+pub use age_plugin::{AgePlugins, Asks, Nobody, PluginError, PluginKey, PluginRecipient};
 pub use anchor_file::AnchorFileError;
 pub use audit::{AuditEnd, AuditEntry};
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};

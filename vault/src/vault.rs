@@ -17,6 +17,7 @@ pub(crate) use unlock::checked_slots;
 use unlock::{check_anchor, head_of, load, unlock};
 
 use crate::{
+    age_plugin::PluginKey,
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
     crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
     inspect::Records,
@@ -61,6 +62,8 @@ pub enum UnlockWith {
         /// The keyring's half.
         half: Secret,
     },
+    /// An identity file that names keys of age plugins.
+    Plugin(PluginKey),
 }
 
 /// An open vault; shared behind an `Arc`, ended by [`Vault::close`].
@@ -262,12 +265,7 @@ impl Vault {
     /// [`StoreError`] when they cannot be read, or are not what the header vouches for.
     pub async fn slots(&self) -> Result<Vec<SlotRecord>, StoreError> {
         let material = self.store.key_material().await?;
-        self.checked_slots(&material)
-    }
-
-    /// The slots of what was read, once the MAC of their list was checked.
-    pub(crate) fn checked_slots(&self, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
-        checked_slots(&self.keys(), material)
+        checked_slots(&self.keys(), &material)
     }
 
     /// The keys as they are now: they may change between two looks.

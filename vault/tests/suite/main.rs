@@ -15,5 +15,6 @@ mod memory;
 mod processes;
 mod refresh;
 mod rekey;
+mod slots;
 mod sqlite;
 mod views;

@@ -71,7 +71,7 @@ fn every_kind_with_an_identity_is_made_and_unlocked_alike_and_a_passphrase_kind_
     let keyring = keyring();
     let (identity, recipient) = generate_identity();
     let recipient: SlotRecipient = recipient.parse().unwrap();
-    for kind in [SlotKind::Identity, SlotKind::SystemdCredential, SlotKind::Recovery] {
+    for kind in [SlotKind::Identity, SlotKind::SystemdCredential, SlotKind::Recovery, SlotKind::Keyring] {
         let slot = SlotRecord::with_identity(kind, &keyring, "", 0, &recipient).unwrap();
         assert_eq!(SlotKind::from_u8(slot.kind), Some(kind));
         assert!(slot.unlock(VAULT, &Unlock::Identity(&identity)).is_ok());
