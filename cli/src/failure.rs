@@ -6,7 +6,7 @@ use std::path::Path;
 
 use latchkey_vault::{
     AccountError, AddSlotError, AnchorFileError, BackupError, CheckInError, CheckOutError, InitError, PluginError,
-    RefreshError, RestoreError, UnlockError,
+    RefreshError, RekeyError, RestoreError, UnlockError,
     account_api::ReadError,
     crypto::SlotError,
     manager_http::CallError,
@@ -105,7 +105,32 @@ impl From<StoreError> for Failure {
                 let hint = "look whether the change is there (`latchkey account show`) before repeating it";
                 Self::new(Exit::Failure, "commit_unknown", message, hint)
             }
+            StoreError::Rekeyed => {
+                Self::new(Exit::Vault, "rekeyed", message, "run the command again: it unlocks with the new keys")
+            }
+            StoreError::Busy => {
+                let hint = "end long readers (backups, `latchkey verify`), then `latchkey key rotate --resume`";
+                Self::new(Exit::Failure, "busy", message, hint)
+            }
             _ => Self::new(Exit::Failure, "store", message, "run `latchkey doctor`, then try again"),
+        }
+    }
+}
+
+impl From<RekeyError> for Failure {
+    fn from(error: RekeyError) -> Self {
+        let message = error.to_string();
+        match error {
+            RekeyError::Store(error) => error.into(),
+            RekeyError::Anchor(error) => error.into(),
+            RekeyError::UnknownSlot(_) | RekeyError::LastSlot | RekeyError::NoRecovery => {
+                Self::new(Exit::Usage, "key_slot", message, "see `latchkey key slots`; nothing was changed")
+            }
+            RekeyError::Running => {
+                let hint = "`latchkey key rotate --resume`, then try again; nothing was changed";
+                Self::new(Exit::Failure, "rekey_running", message, hint)
+            }
+            _ => Self::new(Exit::Failure, "rekey", message, "try again; nothing was changed"),
         }
     }
 }

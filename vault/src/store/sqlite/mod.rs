@@ -7,6 +7,8 @@ mod chain;
 mod check;
 mod checkpoint;
 mod copy;
+#[cfg(test)]
+pub(crate) mod killing;
 mod known;
 mod names;
 mod presence;

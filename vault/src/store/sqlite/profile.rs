@@ -118,6 +118,10 @@ pub(super) fn connect(path: &Path, writes: bool) -> Result<Connection, StoreErro
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let conn = Connection::open_with_flags(path, flags).map_err(|e| database("opening the file", &e))?;
     guard(&conn).map_err(|e| database("setting the guards", &e))?;
+    #[cfg(test)]
+    let mut conn = conn;
+    #[cfg(test)]
+    super::killing::watch(&mut conn).map_err(|e| database("watching", &e))?;
     Ok(conn)
 }
 
