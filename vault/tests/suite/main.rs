@@ -15,6 +15,7 @@ mod memory;
 mod processes;
 mod refresh;
 mod rekey;
+mod restore;
 mod slots;
 mod sqlite;
 mod views;
