@@ -163,7 +163,8 @@ async fn attack_22_a_removal_that_is_killed_opens_with_the_key_that_its_slots_ho
     vault.close().await.unwrap();
     // The anchor's last write is that under the new root key; without it the announcement is in force.
     let mut anchor = fs::read(after.anchor()).unwrap();
-    let newest = anchor.as_chunks::<ANCHOR_SLOT_BYTES>().0.iter().enumerate().max_by_key(|(_, slot)| slot[32..40].to_vec());
+    let newest =
+        anchor.as_chunks::<ANCHOR_SLOT_BYTES>().0.iter().enumerate().max_by_key(|(_, slot)| slot[32..40].to_vec());
     let newest = newest.unwrap().0;
     anchor[newest * ANCHOR_SLOT_BYTES..(newest + 1) * ANCHOR_SLOT_BYTES].fill(0);
     let killed_after = after.copy();
