@@ -204,7 +204,8 @@ fn runs(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     }
     filled.into_iter().flat_map(move |(from, to)| {
         let part = &bytes[from..to];
-        let runs = part.split(|byte| !byte.is_ascii_uppercase() && !byte.is_ascii_digit()).filter(|run| run.len() >= 16);
+        let runs =
+            part.split(|byte| !byte.is_ascii_uppercase() && !byte.is_ascii_digit()).filter(|run| run.len() >= 16);
         // A run is a part of the bytes, so that where it lies tells where it begins.
         runs.map(move |run| (from + (run.as_ptr().addr() - part.as_ptr().addr()), run))
     })
