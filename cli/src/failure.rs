@@ -5,14 +5,17 @@
 use std::path::Path;
 
 use latchkey_vault::{
-    AccountError, AddSlotError, AnchorFileError, CheckInError, CheckOutError, InitError, RefreshError, UnlockError,
+    AccountError, AddSlotError, AnchorFileError, CheckInError, CheckOutError, InitError, PluginError, RefreshError,
+    UnlockError,
     account_api::ReadError,
+    crypto::SlotError,
     manager_http::CallError,
     site_http::TransportError,
     store::{FileError, StoreError, Tampering},
 };
 use latchkey_worker::{
     RunError,
+    keyring::KeyringError,
     secret_file::SecretFileError,
     service::ServeError,
     settings::{ManagerSetupError, SettingsError, SitesFileError},
@@ -167,6 +170,12 @@ impl From<AddSlotError> for Failure {
     }
 }
 
+impl From<SlotError> for Failure {
+    fn from(error: SlotError) -> Self {
+        Self::usage(error.to_string(), "see `latchkey key add --help`; nothing was changed")
+    }
+}
+
 impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
         let message = error.to_string();
@@ -290,10 +299,26 @@ impl From<SecretFileError> for Failure {
 impl From<UnlockSourceError> for Failure {
     fn from(error: UnlockSourceError) -> Self {
         let hint = match error {
+            UnlockSourceError::Vault(error) => return error.into(),
             UnlockSourceError::Nothing => UNLOCK_HINT,
+            UnlockSourceError::Keyring(_) => KEYRING_HINT,
+            UnlockSourceError::NoKeyringSlot => "`latchkey key slots` lists the ways to unlock; unlock by another",
+            UnlockSourceError::Plugin(_) => "install the plugin's program, or unlock another way",
             _ => "check [unlock] in the settings, --identity and LATCHKEY_IDENTITY",
         };
         Self::new(Exit::Locked, "unlock_source", format!("the vault cannot be unlocked: {error}"), hint)
+    }
+}
+
+impl From<KeyringError> for Failure {
+    fn from(error: KeyringError) -> Self {
+        Self::new(Exit::Failure, "keyring", error.to_string(), KEYRING_HINT)
+    }
+}
+
+impl From<PluginError> for Failure {
+    fn from(error: PluginError) -> Self {
+        Self::new(Exit::Failure, "plugin", error.to_string(), "install or mend the plugin; nothing was changed")
     }
 }
 
@@ -340,9 +365,11 @@ impl Failure {
 }
 
 const RESET_HINT: &str = "look at the site in a browser; once the account is well again: `latchkey account reset`";
+const KEYRING_HINT: &str = "unlock the keyring, or name another one: `keyring` in the settings, --keyring-store or \
+                            LATCHKEY_KEYRING; a recovery key unlocks without any";
 /// The ways to unlock, for a person who has given none.
-pub(crate) const UNLOCK_HINT: &str = "give --identity FILE, --passphrase-stdin or --passphrase-fd N, set [unlock] in the \
-                                      settings, or run it on a terminal";
+pub(crate) const UNLOCK_HINT: &str = "give --identity FILE, --unlock-by-keyring, --passphrase-stdin or --passphrase-fd N, \
+                                      set [unlock] in the settings, or run it on a terminal";
 
 #[cfg(test)]
 mod tests {

@@ -93,6 +93,7 @@
 
 pub mod account_api;
 mod accounts;
+mod age_plugin;
 mod anchor_file;
 mod audit;
 mod checkout;
@@ -110,6 +111,7 @@ mod names;
 mod outbox;
 mod record;
 mod refresh;
+mod rekey;
 pub mod retry_after;
 pub mod site_http;
 pub mod sites;
@@ -121,6 +123,7 @@ mod vault;
 mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
+pub use age_plugin::{AgePlugins, Asks, Nobody, PluginError, PluginKey, PluginRecipient};
 pub use anchor_file::AnchorFileError;
 pub use audit::{AuditEnd, AuditEntry};
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};
@@ -130,5 +133,6 @@ pub use keys::KeyBinder;
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
+pub use rekey::{RekeyError, Resealing};
 pub use vault::{InitError, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
 pub use views::{CookieView, OwedMessage, SessionView};

@@ -17,6 +17,7 @@ pub(crate) use unlock::checked_slots;
 use unlock::{check_anchor, head_of, load, unlock};
 
 use crate::{
+    age_plugin::PluginKey,
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
     crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
     inspect::Records,
@@ -61,6 +62,8 @@ pub enum UnlockWith {
         /// The keyring's half.
         half: Secret,
     },
+    /// An identity file that names keys of age plugins.
+    Plugin(PluginKey),
 }
 
 /// An open vault; shared behind an `Arc`, ended by [`Vault::close`].
@@ -69,7 +72,7 @@ pub struct Vault {
     pub(crate) binder: Arc<KeyBinder>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
-    keeper: Arc<Keeper>,
+    pub(crate) keeper: Arc<Keeper>,
 }
 
 /// Why a vault was not made. Nothing that was there before is changed.
@@ -155,19 +158,16 @@ impl Vault {
     pub async fn open(paths: &VaultPaths, opener: Opener, with: UnlockWith) -> Result<Self, UnlockError> {
         let paths = paths.clone();
         blocking(move || {
-            let file = SqliteFile::open(&paths.file)?;
-            let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
-            let (anchor, mac) = anchor_file.read(file.vault())?;
-            let root = unlock(&file, &with)?;
-            // Anybody can wrap a root key of their own to a public recipient: the commitment tells it from ours.
-            if !root.commitment(file.vault()).check(&anchor.commitment) {
-                return Err(UnlockError::CannotUnlock);
+            let mut tries = 1;
+            loop {
+                let file = SqliteFile::open(&paths.file)?;
+                let generation = file.key_material().generation;
+                match Self::open_file(&paths, file, &opener, &with) {
+                    // Another process changed the keys while this one looked at those of before.
+                    Err(_) if tries < OPEN_TRIES && has_other_keys(&paths.file, generation) => tries += 1,
+                    opened => return opened,
+                }
             }
-            let keys = load(&file, root)?;
-            anchor.check_mac(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
-            let keys = Arc::new(keys);
-            check_anchor(&file, &anchor_file, &keys, anchor)?;
-            Self::start(file, anchor_file, keys, opener).map_err(UnlockError::from)
         })
         .await
     }
@@ -192,12 +192,12 @@ impl Vault {
             let present = anchor_file.read(file.vault()).ok();
             let root = unlock(&file, &with)?;
             if let Some((anchor, _)) = &present
-                && !root.commitment(file.vault()).check(&anchor.commitment)
+                && !anchor.may_be(&root.commitment(file.vault()))
             {
                 return Err(UnlockError::OtherRoot);
             }
             let keys = Arc::new(load(&file, root)?);
-            let sound = present.filter(|(anchor, mac)| anchor.check_mac(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
+            let sound = present.filter(|(anchor, mac)| anchor.check(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
             if let Some(anchor) = sound
                 && !accept_rollback
                 && !file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(&anchor))?
@@ -265,17 +265,38 @@ impl Vault {
     /// [`StoreError`] when they cannot be read, or are not what the header vouches for.
     pub async fn slots(&self) -> Result<Vec<SlotRecord>, StoreError> {
         let material = self.store.key_material().await?;
-        self.checked_slots(&material)
-    }
-
-    /// The slots of what was read, once the MAC of their list was checked.
-    pub(crate) fn checked_slots(&self, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
-        checked_slots(&self.keys(), material)
+        checked_slots(&self.keys(), &material)
     }
 
     /// The keys as they are now: they may change between two looks.
     pub(crate) fn keys(&self) -> Arc<Keyring> {
         self.binder.keys()
+    }
+
+    fn open_file(
+        paths: &VaultPaths,
+        file: SqliteFile,
+        opener: &Opener,
+        with: &UnlockWith,
+    ) -> Result<Self, UnlockError> {
+        let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
+        let (anchor, mac) = anchor_file.read(file.vault())?;
+        let root = unlock(&file, with)?;
+        // Anybody can wrap a root key of their own to a public recipient: the commitment tells it from ours.
+        if !anchor.may_be(&root.commitment(file.vault())) {
+            return Err(UnlockError::CannotUnlock);
+        }
+        let keys = load(&file, root)?;
+        anchor.check(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        let is_only_announced = !anchor.commitment.check(&keys.commitment());
+        let keys = Arc::new(keys);
+        check_anchor(&file, &anchor_file, &keys, anchor)?;
+        let vault = Self::start(file, anchor_file, keys, opener.clone())?;
+        if is_only_announced {
+            // Whoever installed the root key did not come to write the anchor under it.
+            vault.keeper.move_now()?;
+        }
+        Ok(vault)
     }
 
     fn start(
@@ -293,6 +314,11 @@ impl Vault {
             .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
         Ok(Self { store, binder, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
     }
+}
+
+/// Whether the file has key slots of another generation by now.
+fn has_other_keys(file: &Path, generation: u64) -> bool {
+    SqliteFile::open(file).is_ok_and(|file| file.key_material().generation != generation)
 }
 
 fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault, InitError> {
@@ -351,3 +377,6 @@ pub(crate) async fn blocking<T: Send + 'static, E: Send + 'static>(
 fn same_folder(one: &Path, other: &Path) -> bool {
     one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
+
+/// Unlocking takes half a second, a change of keys a person: two of them within one opening are a lot.
+const OPEN_TRIES: usize = 4;

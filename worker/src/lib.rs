@@ -10,6 +10,7 @@ pub mod api_key;
 mod attempt;
 pub mod drivers;
 mod event;
+pub mod keyring;
 pub mod logging;
 pub mod process;
 mod report;

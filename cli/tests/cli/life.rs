@@ -97,7 +97,7 @@ fn a_new_cookie_is_a_new_session_and_its_names_alone_are_shown() {
 }
 
 #[test]
-fn what_could_steer_a_terminal_is_escaped_in_text_and_in_json() {
+fn attack_41_what_could_steer_a_terminal_is_escaped_in_text_and_in_json() {
     let home = Home::with_vault();
     let notes = "red \x1b[31m back \u{9b}2J flip \u{202e}";
     home.run(&["account", "add", "blog.example", "--username", "ann", "--notes", notes]).ok();

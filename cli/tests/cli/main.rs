@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod home;
 mod init;
+mod keys;
 mod life;
 mod servers;
 mod tampering;

@@ -27,7 +27,7 @@ mod sum;
 #[cfg(test)]
 mod tests;
 
-pub use anchor::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError};
+pub use anchor::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError, Announcement};
 pub use cost::ScryptCost;
 pub use header::{AUDIT_HEADS_MAX, AuditHead, Header, HeaderError, Rekey, RekeyStage};
 pub use keyring::{Commitment, EPOCHS_MAX, Keyring, NoRandomness, ResealError, RootKey, RotateError};

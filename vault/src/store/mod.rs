@@ -24,7 +24,7 @@ pub use rows::{
 use thiserror::Error;
 
 use crate::{
-    crypto::{AuditHead, Sealed},
+    crypto::{AuditHead, Rekey, Sealed},
     model::{AccountId, BootStamp, HolderId, MessageId},
 };
 
@@ -62,6 +62,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Replaces slots and data keys under a new slot generation.
     async fn install_keys(&self, keys: KeyMaterial, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
+
+    /// Installs new keys, in a commit of its own and under them, and begins to bind everything under them.
+    async fn begin_rekey(&self, new: NewKeys) -> Result<Begun, StoreError>;
+
+    /// How far a change of keys has come; none where none runs.
+    async fn rekeying(&self) -> Result<Option<Rekeying>, StoreError>;
+
+    /// Does the next part of a change of keys: one commit, or the end's work on the file. Others go on in between.
+    async fn reseal(&self, ask: ResealAsk) -> Result<(), StoreError>;
 
     /// An account and its session.
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError>;
@@ -303,6 +312,50 @@ pub struct KeyMaterial {
     pub data_keys: Vec<(u32, Sealed)>,
 }
 
+/// New keys to be installed.
+pub struct NewKeys {
+    /// Slots and data keys, the old one among them, of the generation that follows.
+    pub keys: KeyMaterial,
+    /// Binds under the new keys, and opens what is under the old ones.
+    pub binder: Arc<dyn Binder>,
+    /// Called once they are durable, before anything else is written.
+    pub installed: Box<dyn FnOnce() + Send>,
+    /// Audit entries.
+    pub audit: Vec<NewAudit>,
+}
+
+/// The answer to [`Store::begin_rekey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Begun {
+    /// The new keys are durable.
+    Done,
+    /// The slots were changed in between; nothing was written.
+    Stale,
+    /// The change of keys before this one has not ended; nothing was written.
+    Running,
+}
+
+/// How far a change of keys has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rekeying {
+    /// What the header says.
+    pub rekey: Rekey,
+    /// Entries of the audit in all.
+    pub entries: u64,
+}
+
+/// What a part of a change of keys needs to know.
+#[derive(Debug, Default)]
+pub struct ResealAsk {
+    /// The names that no account leads to and that are in use all the same: the lanes of the outbox.
+    pub lanes: Vec<Name>,
+    /// Slots and data keys without the old one, for the end; it needs not be given before.
+    pub finish: Option<KeyMaterial>,
+    /// Audit entries of the end.
+    pub audit: Vec<NewAudit>,
+}
+
 /// Which accounts are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FindAccounts {
@@ -406,6 +459,9 @@ pub enum StoreError {
     /// computed again; or the root key was replaced, and only unlocking gives the new one.
     #[error("the vault was re-keyed by another process; unlock it again")]
     Rekeyed,
+    /// A reader held the write-ahead log for as long as was waited for it.
+    #[error("somebody has been reading the vault for long; what was to be done is still owed, try again")]
+    Busy,
     /// The store was closed.
     #[error("the vault is closed")]
     Closed,
@@ -444,6 +500,7 @@ impl StoreError {
             Self::Full => Self::Full,
             Self::Tampered { class, row } => Self::Tampered { class: *class, row: *row },
             Self::Rekeyed => Self::Rekeyed,
+            Self::Busy => Self::Busy,
             Self::Closed => Self::Closed,
             Self::Io { during, source } => {
                 let source = source.raw_os_error().map_or_else(|| source.kind().into(), io::Error::from_raw_os_error);

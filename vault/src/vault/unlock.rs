@@ -19,20 +19,21 @@ use crate::{
 
 /// The root key of the first slot that opens; not compared with any commitment yet.
 pub(super) fn unlock(file: &SqliteFile, with: &UnlockWith) -> Result<RootKey, UnlockError> {
-    let how = match with {
-        UnlockWith::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
-        UnlockWith::Identity(text) => Unlock::Identity(text),
-        UnlockWith::Both { passphrase, half } => Unlock::Both(passphrase, half),
-    };
-    let fits = |slot: &SlotRecord| match SlotKind::from_u8(slot.kind) {
-        Some(SlotKind::Passphrase) => matches!(with, UnlockWith::Passphrase(_)),
-        Some(SlotKind::Combined) => matches!(with, UnlockWith::Both { .. }),
-        Some(kind) if !kind.holds_identity() => matches!(with, UnlockWith::Identity(_)),
-        _ => false,
+    let how = |slot: &SlotRecord| {
+        let kind = SlotKind::from_u8(slot.kind)?;
+        Some(match (kind, with) {
+            (SlotKind::Passphrase, UnlockWith::Passphrase(passphrase)) => Unlock::Passphrase(passphrase),
+            (SlotKind::Combined, UnlockWith::Both { passphrase, half }) => Unlock::Both(passphrase, half),
+            (SlotKind::Plugin, UnlockWith::Plugin(key)) => Unlock::Plugin(key),
+            (kind, UnlockWith::Identity(text)) if !kind.holds_identity() => Unlock::Identity(text),
+            (kind, UnlockWith::Plugin(key)) if !kind.holds_identity() => Unlock::Identity(&key.text),
+            _ => return None,
+        })
     };
     let slots = file.key_material().slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok());
-    let mut slots = slots.filter(fits).take(SLOTS_MAX);
-    slots.find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
+    let tried = slots.filter_map(|slot| how(&slot).map(|how| (slot, how))).take(SLOTS_MAX);
+    let mut unlocked = tried.filter_map(|(slot, how)| slot.unlock(file.vault(), &how).ok());
+    unlocked.next().ok_or(UnlockError::CannotUnlock)
 }
 
 /// The keyring of an unlocked root key, the slot list authenticated, the incarnation taken from the sealed header.
@@ -66,7 +67,7 @@ pub(super) fn check_anchor(
         // While the passphrase was being stretched another process may have moved the anchor on and forgotten the
         // headers before it: only an anchor that stands still and is not known tells of a rollback.
         let (newer, mac) = anchor_file.read(file.vault())?;
-        newer.check_mac(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        newer.check(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         if newer.sequence == anchor.sequence {
             break;
         }

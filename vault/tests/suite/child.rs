@@ -129,7 +129,10 @@ fn a_child_does_what_it_is_told() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
     runtime.block_on(async {
         match (work.as_str(), args.as_slice()) {
-            ("pairs", [id, pairs]) => pairs_of(folder, id.parse().unwrap(), pairs.parse().unwrap()).await,
+            // A killed holder keeps the others waiting for as long as its lease lasts.
+            ("pairs", [id, pairs]) => pairs_of(folder, id.parse().unwrap(), pairs.parse().unwrap(), 8).await,
+            // So long that a machine with 64 processes at work does not outlast it.
+            ("pair", [id]) => pairs_of(folder, id.parse().unwrap(), 1, 600).await,
             ("hold", [seed]) => crate::memory::hold_and_let_go(folder, seed).await,
             ("release", [id]) => release_for_ever(folder, id.parse().unwrap()).await,
             ("add", [prefix]) => add_for_ever(folder, prefix).await,
@@ -171,11 +174,10 @@ pub(crate) fn paths(folder: &Path) -> VaultPaths {
 }
 
 /// Takes the account again and again and counts in its session.
-async fn pairs_of(folder: &Path, id: AccountId, pairs: u64) {
+async fn pairs_of(folder: &Path, id: AccountId, pairs: u64, ttl_s: u64) {
     let vault = open(folder, &paths(folder)).await;
     let ask = CheckOutAsk {
-        // A killed holder keeps the others waiting for as long as this.
-        ttl: Duration::from_secs(8),
+        ttl: Duration::from_secs(ttl_s),
         quarantine: Duration::from_millis(100),
         wait: Duration::from_secs(240),
         purpose: "pair".into(),

@@ -15,5 +15,7 @@ mod life;
 mod memory;
 mod processes;
 mod refresh;
+mod rekey;
+mod slots;
 mod sqlite;
 mod views;

@@ -109,7 +109,7 @@ async fn a_file_that_falls_behind_while_it_is_open_is_a_rollback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_was_put_back_is_not_written_over() {
+async fn attack_04_a_row_that_was_put_back_is_not_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let (keys, clock) = (keys(), Arc::new(ManualClock::new(0)));
     let binder: Arc<dyn Binder> = Arc::new(KeyBinder::new(keys));

@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod making;
+mod new_entry;
 pub mod new_file;
 pub mod slots;
 

@@ -33,7 +33,7 @@ fn header(counter: u64, heads: usize) -> Header {
 
 fn anchor(sequence: u64, keyring: &Keyring) -> Anchor {
     let commitment = keyring.commitment();
-    Anchor { vault: VAULT, sequence, commitment, counter: 10 + sequence, header_hash: [9; 32] }
+    Anchor { vault: VAULT, sequence, commitment, counter: 10 + sequence, header_hash: [9; 32], next: None }
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn the_largest_header_is_sealed_and_one_more_audit_head_is_not() {
 }
 
 #[test]
-fn an_authentic_header_that_this_program_does_not_write_is_refused() {
+fn attack_11_an_authentic_header_that_this_program_does_not_write_is_refused() {
     let keyring = keyring();
     let place = Place { kind: Kind::Header, id: *VAULT.as_bytes(), rev: 1 };
     let open = |plain: &[u8]| Header::open(&keyring, 1, keyring.seal(place, plain).unwrap().as_bytes()).unwrap_err();

@@ -10,7 +10,7 @@ use super::{
     tx::WRITER,
 };
 use crate::{
-    crypto::{AuditHead, Header, Sealed},
+    crypto::{AuditHead, Header, Rekey, Sealed},
     store::{AuditLink, AuditRow, Binder, EntriesHasher, Finding, StoreError, Tampering, Token, entry_hash, same_mac},
 };
 
@@ -48,7 +48,8 @@ pub(super) fn check(
     let mut findings = Vec::new();
     let (mut all_links, mut all_entries) = (0, 0);
     for head in &header.audit {
-        findings.extend(check_one(conn, binder, head, &mut each)?);
+        let seam = header.rekey.as_ref().filter(|rekey| rekey.links > 0 && head.writer == WRITER);
+        findings.extend(check_one(conn, binder, head, seam, &mut each)?);
         (all_links, all_entries) = (all_links + head.links, all_entries + head.last_seq);
     }
     if !findings.is_empty() {
@@ -68,6 +69,7 @@ fn check_one(
     conn: &Connection,
     binder: &dyn Binder,
     head: &AuditHead,
+    seam: Option<&Rekey>,
     each: &mut impl FnMut(AuditRow),
 ) -> Result<Option<Finding>, StoreError> {
     let db = |e| database("reading the audit chain", &e);
@@ -103,6 +105,13 @@ fn check_one(
             return Ok(Some(broken(format!("{which}, or its link, was edited or exchanged"))));
         }
         (no, before) = (this.no, this.mac);
+        // Up to here the links were made again under new keys; the rest follows the link that stood here.
+        if let Some(seam) = seam.filter(|seam| seam.links == no) {
+            if !same_mac(&before, &seam.new_link) {
+                return Ok(Some(broken(format!("link {no} is not the one up to which the keys were changed"))));
+            }
+            before = seam.old_link;
+        }
     }
     if no == head.links && seq == head.last_seq && same_mac(&before, &head.link) {
         return Ok(None);
@@ -117,7 +126,7 @@ fn broken(what: String) -> Finding {
     Finding { class: Tampering::Audit, row: None, what }
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     let token = match (row.get::<_, Option<u32>>(3)?, row.get::<_, Option<i64>>(4)?) {
         (Some(incarnation), Some(n)) => Some(Token { incarnation, n: n.cast_unsigned() }),
         _ => None,
@@ -137,5 +146,6 @@ fn link(row: &Row<'_>) -> rusqlite::Result<AuditLink> {
     })
 }
 
-const ENTRIES: &str = "SELECT writer, seq, id, incarnation, n, sealed FROM audit";
+/// What [`entry`] reads.
+pub(super) const ENTRIES: &str = "SELECT writer, seq, id, incarnation, n, sealed FROM audit";
 const LINKS: &str = "SELECT writer, no, first, last, epoch, mac FROM audit_link";

@@ -2,6 +2,9 @@
 //!
 //! Knows no operation; what changes these is the group commit.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::atomic::{AtomicU64, Ordering},

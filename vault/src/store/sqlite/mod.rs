@@ -11,7 +11,9 @@ mod names;
 mod presence;
 mod profile;
 mod reader;
+mod rekey;
 mod schema;
+mod scrub;
 mod tables;
 mod turn;
 mod tx;
@@ -31,12 +33,12 @@ use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    AccountRow, AuditLink, AuditRow, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding, Head,
-    Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Progress, Renewed, Reserved, Saved,
-    SessionRow, Settle, StepAsk, Store, StoreError, Taken, Tampering,
+    AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
+    Finding, Head, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewKeys, OutboxRow, Progress,
+    Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store, StoreError, Taken, Tampering,
 };
 use crate::{
-    crypto::{AuditHead, Header},
+    crypto::{AuditHead, Header, RekeyStage},
     model::{AccountId, Clock, HolderId, VaultId},
 };
 
@@ -55,7 +57,11 @@ pub struct SqliteStore {
     readers: Arc<reader::Readers>,
     checkpoints: Arc<checkpoint::Checkpoints>,
     presence: Arc<presence::Presence>,
+    /// The next rows of a change of keys, being prepared while those before them are written.
+    prepared: tokio::sync::Mutex<Option<Preparing>>,
 }
+
+type Preparing = tokio::task::JoinHandle<Result<rekey::Prepared, StoreError>>;
 
 impl SqliteFile {
     /// Opens a vault file: path, owner, modes, magic, version and schema are checked; nothing is authenticated yet.
@@ -183,7 +189,8 @@ impl SqliteFile {
         let presence = Arc::new(presence::Presence::announce(&self.path)?);
         let writer = Arc::new(writer::Writer::start(desk)?);
         let checkpoints = Arc::new(checkpoint::Checkpoints::start(self.path, writer.watch())?);
-        Ok(SqliteStore { clock, writer, readers, checkpoints, presence })
+        let prepared = tokio::sync::Mutex::new(None);
+        Ok(SqliteStore { clock, writer, readers, checkpoints, presence, prepared })
     }
 }
 
@@ -192,6 +199,26 @@ impl SqliteStore {
     #[must_use]
     pub fn watch(&self) -> tokio::sync::watch::Receiver<Head> {
         self.writer.watch()
+    }
+
+    /// Binds the next rows under the new key, in a thread beside the writer's.
+    fn prepare(&self, from: u16) -> Preparing {
+        let readers = Arc::clone(&self.readers);
+        tokio::task::spawn_blocking(move || readers.prepare(from))
+    }
+
+    async fn reseal_rows(&self, bucket: u16) -> Result<(), StoreError> {
+        let mut preparing = self.prepared.lock().await;
+        let preparing_now = preparing.take().unwrap_or_else(|| self.prepare(bucket));
+        let rows = preparing_now.await.map_err(|_| StoreError::Closed)??;
+        if usize::from(rows.to) < BUCKETS {
+            *preparing = Some(self.prepare(rows.to));
+        }
+        // What does not follow is prepared anew: another process was faster.
+        if !self.writer.submit(move |tx| rekey::write(tx, &rows)).await? {
+            *preparing = None;
+        }
+        Ok(())
     }
 
     async fn blocking<T: Send + 'static>(
@@ -249,6 +276,30 @@ impl Store for SqliteStore {
 
     async fn install_keys(&self, keys: KeyMaterial, audit: Vec<NewAudit>) -> Result<Saved, StoreError> {
         self.writer.submit(move |tx| verbs::install_keys(tx, &keys, &audit)).await
+    }
+
+    async fn begin_rekey(&self, new: NewKeys) -> Result<Begun, StoreError> {
+        let NewKeys { keys, binder, installed, audit } = new;
+        let successor = writer::Successor { binder, installed };
+        self.writer.submit_under(successor, move |tx| rekey::begin(tx, &keys, &audit)).await
+    }
+
+    async fn rekeying(&self) -> Result<Option<Rekeying>, StoreError> {
+        self.blocking(reader::Readers::rekeying).await
+    }
+
+    async fn reseal(&self, ask: ResealAsk) -> Result<(), StoreError> {
+        let Some(Rekeying { rekey, .. }) = self.rekeying().await? else { return Ok(()) };
+        let now_ms = self.clock.wall_ms();
+        match rekey.stage {
+            RekeyStage::Rows => self.reseal_rows(rekey.bucket).await,
+            RekeyStage::Leftovers => self.writer.submit(move |tx| rekey::leftovers(tx, &ask, now_ms)).await,
+            RekeyStage::Audit => self.writer.submit(move |tx| rekey::audit(tx, &ask)).await,
+            RekeyStage::Scrub => {
+                self.writer.maintain(scrub::scrub).await?;
+                self.writer.submit(rekey::scrubbed).await
+            }
+        }
     }
 
     // A point read takes microseconds: handing it to another thread would cost more than it does.

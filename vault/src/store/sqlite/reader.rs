@@ -15,7 +15,9 @@ use rusqlite::{Connection, params};
 use super::{
     chain, check, database,
     known::{Known, Verified, bucket_sum, follow_keys, generation},
-    profile, snapshot,
+    profile,
+    rekey::{self, Prepared},
+    snapshot,
     tables::Table,
     verbs,
 };
@@ -24,7 +26,8 @@ use crate::{
     model::AccountId,
     store::{
         AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Inspect, ItemRow,
-        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError, Tampering, bucket_of,
+        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow, StoreError, Tampering,
+        bucket_of,
     },
 };
 
@@ -193,6 +196,22 @@ impl Readers {
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.read(|conn| verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e)))
+    }
+
+    /// How far a change of keys has come.
+    pub(super) fn rekeying(&self) -> Result<Option<Rekeying>, StoreError> {
+        let header = self.read(|conn| snapshot(conn, |conn| Ok(Known::follow(conn, self.binder.as_ref())?.header)))?;
+        let entries = header.audit.iter().map(|head| head.last_seq).sum();
+        Ok(header.rekey.map(|rekey| Rekeying { rekey, entries }))
+    }
+
+    /// The rows of buckets from `from` on, bound under the new key.
+    pub(super) fn prepare(&self, from: u16) -> Result<Prepared, StoreError> {
+        self.read(|conn| {
+            snapshot(conn, |conn| {
+                rekey::prepare(conn, self.binder.as_ref(), from, |bucket| self.check_bucket(conn, bucket))
+            })
+        })
     }
 
     /// The full check, in one snapshot.

@@ -36,6 +36,12 @@ pub(super) trait Table: BoundRow + Sized {
     /// Its columns, the MAC last.
     const COLUMNS: &'static str;
 
+    /// Which of its rows of an older epoch are bound again where they lie, as a further condition.
+    const REBOUND_WHERE: &'static str = "";
+
+    /// How many sealed bytes it has.
+    fn bytes(&self) -> usize;
+
     /// Reads a row of [`Table::COLUMNS`].
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>>;
 
@@ -78,6 +84,11 @@ pub(super) trait Table: BoundRow + Sized {
         Ok(())
     }
 
+    /// The MAC of the row with this key, not checked.
+    fn mac(conn: &Connection, key: &[u8; 16]) -> rusqlite::Result<Option<Vec<u8>>> {
+        one(conn, &format!("SELECT mac FROM {} WHERE {} = ?1", Self::NAME, Self::KEY), [key.as_slice()])
+    }
+
     /// Deletes the row with this key.
     fn delete(conn: &Connection, key: &[u8; 16]) -> rusqlite::Result<()> {
         let sql = format!("DELETE FROM {} WHERE {} = ?1", Self::NAME, Self::KEY);
@@ -90,6 +101,10 @@ impl Table for AccountRow {
     const NAME: &'static str = "account";
     const KEY: &'static str = "id";
     const COLUMNS: &'static str = "id, rev, epoch, ix_site, ix_login, ix_manager, sealed, mac";
+
+    fn bytes(&self) -> usize {
+        self.sealed.as_bytes().len()
+    }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let account = Self {
@@ -133,6 +148,10 @@ impl Table for SessionRow {
     const KEY: &'static str = "account";
     const COLUMNS: &'static str = "account, rev, epoch, login_epoch, sealed, mac";
 
+    fn bytes(&self) -> usize {
+        self.sealed.as_bytes().len()
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let session = Self {
             account: AccountId::from_bytes(row.get(0)?),
@@ -167,6 +186,12 @@ impl Table for LeaseRow {
     const KEY: &'static str = "resource";
     const COLUMNS: &'static str =
         "resource, rev, epoch, incarnation, n, held, holder, boot_id, until_ms, free_at_ms, mac";
+    // Those of names are moved where their names are known.
+    const REBOUND_WHERE: &'static str = "AND EXISTS (SELECT 1 FROM account WHERE account.id = lease.resource)";
+
+    fn bytes(&self) -> usize {
+        0
+    }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let lease = Self {
@@ -211,6 +236,10 @@ impl Table for TotpRow {
     const KEY: &'static str = "secret";
     const COLUMNS: &'static str = "secret, rev, epoch, last_step, mac";
 
+    fn bytes(&self) -> usize {
+        0
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let totp = Self { secret: row.get(0)?, rev: uint(row, 1)?, epoch: row.get(2)?, last_step: uint(row, 3)? };
         Ok(Stored { row: totp, mac: row.get(4)? })
@@ -236,6 +265,10 @@ impl Table for OutboxRow {
     const NAME: &'static str = "outbox";
     const KEY: &'static str = "id";
     const COLUMNS: &'static str = "id, rev, epoch, lane, subject, after, seq, due_ms, tries, state, sealed, mac";
+
+    fn bytes(&self) -> usize {
+        self.sealed.as_bytes().len()
+    }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let lane: u8 = row.get(3)?;
@@ -287,6 +320,10 @@ impl Table for ItemRow {
     const NAME: &'static str = "item";
     const KEY: &'static str = "id";
     const COLUMNS: &'static str = "id, tag, rev, epoch, ix, open, sealed, mac";
+
+    fn bytes(&self) -> usize {
+        self.sealed.as_bytes().len()
+    }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let item = Self {

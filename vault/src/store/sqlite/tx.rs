@@ -141,6 +141,55 @@ impl<'a> Tx<'a> {
         T::delete(self.conn, &id).map_err(|e| database("removing a row", &e))
     }
 
+    /// Writes a row that was bound under the current key beside this transaction, in place of what was authenticated there.
+    pub(super) fn replace<T: Table>(
+        &mut self,
+        row: &T,
+        mac: &[u8; 32],
+        old: &Sum,
+        new: &Sum,
+        bucket: u16,
+    ) -> Result<(), StoreError> {
+        self.check_bucket(bucket)?;
+        let sum = self.known.sum(self.conn, self.binder, bucket)?;
+        self.set_sum(bucket, sum.sub(*old).add(*new))?;
+        row.write(self.conn, mac).map_err(|e| database("writing a row", &e))
+    }
+
+    /// Has every group that was ever written sealed again with this commit.
+    pub(super) fn reseal_groups(&mut self) {
+        for (no, dirty) in self.dirty.iter_mut().enumerate() {
+            *dirty |= self.known.top.group(no) != &[0; 32];
+        }
+    }
+
+    /// Binds the log of past headers under the current key.
+    pub(super) fn rebind_log(&mut self) -> Result<(), StoreError> {
+        let db = |e| database("writing the header log", &e);
+        let epoch = self.binder.epoch();
+        let older: Vec<(i64, u32, [u8; 32])> = self
+            .conn
+            .prepare_cached("SELECT counter, epoch, hash FROM header_log WHERE epoch <> ?1")
+            .and_then(|mut select| {
+                select.query_map([epoch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            })
+            .map_err(db)?;
+        let mut sum = Sum::from_bytes(self.known.header.log_sum);
+        for (counter, was, hash) in &older {
+            let of = |epoch| {
+                let element = self.binder.log_element(epoch, counter.cast_unsigned(), hash);
+                element.map_err(|_| StoreError::tampered(Tampering::Header, None))
+            };
+            sum = sum.sub(of(*was)?).add(of(epoch)?);
+        }
+        self.conn
+            .prepare_cached("UPDATE header_log SET epoch = ?1 WHERE epoch <> ?1")
+            .and_then(|mut put| put.execute([epoch]))
+            .map_err(db)?;
+        self.header_mut().log_sum = *sum.as_bytes();
+        Ok(())
+    }
+
     /// Puts an entry at the end of the audit chain.
     pub(super) fn record(&mut self, entry: &NewAudit, token: Option<Token>) -> Result<(), StoreError> {
         let seq = self.audit_head().last_seq + self.audit.len() as u64 + 1;
@@ -257,7 +306,8 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    fn audit_head(&self) -> AuditHead {
+    /// Where the audit chain ends; entries of this commit have no link yet.
+    pub(super) fn audit_head(&self) -> AuditHead {
         let head = self.known.header.audit.iter().find(|head| head.writer == WRITER);
         head.cloned().unwrap_or(AuditHead { writer: WRITER, links: 0, last_seq: 0, link: [0; 32] })
     }

@@ -290,7 +290,7 @@ fn next_token(tx: &Tx<'_>, old: Option<&LeaseRow>) -> Token {
     Token { incarnation: tx.binder.incarnation(), n: old.map_or(1, |old| old.token.n + 1) }
 }
 
-fn record_all(tx: &mut Tx<'_>, audit: &[NewAudit], token: Option<Token>) -> Result<(), StoreError> {
+pub(super) fn record_all(tx: &mut Tx<'_>, audit: &[NewAudit], token: Option<Token>) -> Result<(), StoreError> {
     audit.iter().try_for_each(|entry| tx.record(entry, token))
 }
 
