@@ -8,6 +8,7 @@ mod child;
 mod common;
 mod conformance;
 mod crash;
+mod discipline;
 mod documents;
 mod full;
 mod life;
