@@ -98,6 +98,9 @@ mod audit;
 mod checkout;
 pub mod cookies;
 pub mod crypto;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod items;
 mod keys;
 pub mod limits;

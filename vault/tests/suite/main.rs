@@ -9,6 +9,7 @@ mod common;
 mod conformance;
 mod crash;
 mod documents;
+mod edits;
 mod full;
 mod life;
 mod processes;
