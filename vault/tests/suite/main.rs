@@ -10,6 +10,7 @@ mod conformance;
 mod crash;
 mod discipline;
 mod documents;
+mod edits;
 mod full;
 mod life;
 mod memory;
