@@ -51,7 +51,7 @@ fn a_header_opens_for_its_vault_and_counter_only() {
 #[test]
 fn what_only_a_restored_vault_has_is_left_out_of_the_header_of_another() {
     let keyring = keyring();
-    let (plain, bytes) = (header(7, 1), |header: &Header| crate::crypto::cbor::to_bytes(header));
+    let (plain, bytes) = (header(7, 1), |header: &Header| cbor::to_bytes(header));
     let floor = Header { steps_spent_until_ms: 1_700_000_000_001, ..plain.clone() };
     let begun = Header { incarnation: 9, incarnation_since_ms: 1_700_000_000_002, ..floor.clone() };
     // A map of eleven, twelve and thirteen entries, and nothing else in its head.
@@ -75,7 +75,7 @@ fn attack_11_an_authentic_header_that_this_program_does_not_write_is_refused() {
     let keyring = keyring();
     let place = Place { kind: Kind::Header, id: *VAULT.as_bytes(), rev: 1 };
     let open = |plain: &[u8]| Header::open(&keyring, 1, keyring.seal(place, plain).unwrap().as_bytes()).unwrap_err();
-    let encode = |header: &Header| crate::crypto::cbor::to_bytes(header);
+    let encode = |header: &Header| cbor::to_bytes(header);
     let newer = Header { format_floor: 2, ..header(1, 0) };
     assert_eq!(open(&encode(&newer)), HeaderError::Newer { counter: 1, format_floor: 2 });
     let right = encode(&header(1, 0));
