@@ -134,5 +134,8 @@ pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, S
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use rekey::{RekeyError, Resealing};
-pub use vault::{InitError, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
+pub use vault::{
+    BackedUp, BackupError, Change, Counts, InitError, Inventory, Opener, Present, Rescue, RescuedAccount,
+    RescuedSession, Restore, RestoreError, RestorePlan, Restored, UnlockError, UnlockWith, Vault, VaultPaths,
+};
 pub use views::{CookieView, OwedMessage, SessionView};

@@ -16,6 +16,7 @@ mod memory;
 mod processes;
 mod refresh;
 mod rekey;
+mod restore;
 mod slots;
 mod sqlite;
 mod views;

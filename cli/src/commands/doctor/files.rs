@@ -102,8 +102,7 @@ fn scrypt(records: &[SlotRecord]) -> Option<Check> {
     if least.log2_n() + COST_STEPS_BEHIND > now.log2_n() {
         return Some(Check::ok("scrypt", detail));
     }
-    let mend =
-        "add a slot with the passphrase at today's cost (`latchkey key add --passphrase`), then remove the old one";
+    let mend = "add a slot with the passphrase at today's cost (`latchkey key add --passphrase --label NEW`), then remove the old one";
     Some(Check::warn("scrypt", detail, mend))
 }
 

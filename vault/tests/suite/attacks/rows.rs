@@ -4,7 +4,7 @@ use latchkey_vault::{AccountId, ItemKind, store::Tampering};
 use rusqlite::{Connection, params};
 
 use super::{Sample, change_password, column, first_finding, told};
-use crate::common::{Class, Folder, account, ask, key};
+use crate::common::{Folder, account, ask, key};
 
 type Attack<'a> = &'a dyn Fn(&Connection);
 
