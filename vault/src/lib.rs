@@ -99,6 +99,9 @@ mod audit;
 mod checkout;
 pub mod cookies;
 pub mod crypto;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inspect;
 mod items;
 mod key_slots;

@@ -46,8 +46,7 @@ struct Slot {
 /// # Errors
 /// Where the vault cannot be opened.
 pub async fn run(cx: &Context, _: SlotsArgs) -> Result<(), Failure> {
-    let (slots, running) =
-        cx.with_vault(async |vault| Ok((vault.slots().await?, vault.resealing().await?))).await?;
+    let (slots, running) = cx.with_vault(async |vault| Ok((vault.slots().await?, vault.resealing().await?))).await?;
     let sealing_again_percent = running.map(|running| running.done * 100 / running.total.max(1));
     cx.printer.print(&Slots { slots: slots.iter().map(Slot::from).collect(), sealing_again_percent })
 }
