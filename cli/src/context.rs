@@ -15,7 +15,7 @@ use latchkey_worker::{
     logging::LogArgs,
     process, secret_file,
     settings::{Folders, Settings, SettingsArgs},
-    unlock,
+    unlock::{self, Around},
 };
 
 use crate::{
@@ -113,18 +113,32 @@ impl Context {
     /// # Errors
     /// Where nothing is given, or it cannot be read.
     pub fn unlock_with(&self) -> Result<UnlockWith, Failure> {
-        if let Some(passphrase) = self.given_passphrase()? {
-            return Ok(UnlockWith::Passphrase(passphrase));
-        }
         let credentials = unlock::credentials_folder();
+        let around = Around {
+            vault: &self.settings.vault.file,
+            credentials: credentials.as_deref(),
+            keyring: self.settings.keyring.unwrap_or_default(),
+            asks: prompt::for_plugins(),
+        };
+        if let Some(passphrase) = self.given_passphrase()? {
+            return Ok(around.passphrase(passphrase)?);
+        }
         if let Some(source) = unlock::source(self.settings.unlock.as_ref(), credentials.as_deref()) {
-            return Ok(source.read(credentials.as_deref())?);
+            return Ok(source.read(&around)?);
         }
         if prompt::is_possible() {
-            return prompt::secret("Passphrase of the vault").map(UnlockWith::Passphrase);
+            return Ok(around.passphrase(prompt::secret("Passphrase of the vault")?)?);
         }
         let message = "the vault is locked: nothing was given that unlocks it, and there is no terminal to ask on";
         Err(Failure::new(Exit::Locked, "nothing_to_unlock_with", message, UNLOCK_HINT))
+    }
+
+    /// Whether the vault can be unlocked again without anybody: by an identity file or a credential.
+    #[must_use]
+    pub fn unlocks_by_itself(&self) -> bool {
+        let UnlockArgs { passphrase_stdin, passphrase_fd } = self.globals.unlock;
+        let source = unlock::source(self.settings.unlock.as_ref(), unlock::credentials_folder().as_deref());
+        !passphrase_stdin && passphrase_fd.is_none() && source.is_some_and(|source| source.can_be_read_again())
     }
 
     /// The passphrase that a flag says where to read.

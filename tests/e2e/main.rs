@@ -12,6 +12,7 @@ mod images;
 mod killed;
 mod manager_faults;
 mod redirects;
+mod restored;
 mod sessions;
 mod single_flight;
 mod site_faults;

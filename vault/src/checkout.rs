@@ -44,6 +44,7 @@ pub struct Checkout {
     pub jar: Jar,
     login_epoch: u64,
     since_ms: i64,
+    is_from_earlier: bool,
     base: Jar,
     lease: LeaseHandle,
 }
@@ -148,11 +149,12 @@ impl Vault {
             let _ = self.release(&lease, Some(id), "not usable any more").await;
             return Err(refused);
         }
+        let is_from_earlier = self.session_is_from_earlier(id).await.map_err(AccountError::from)?;
         let session = session.map(|(_, session)| session);
         let (login_epoch, since_ms) = session.as_ref().map_or((0, 0), |s| (s.login_epoch, s.since_ms));
         let jar = session.map_or_else(Jar::new, |session| session.jar);
         let base = jar.duplicate();
-        Ok(Checkout { account, jar, login_epoch, since_ms, base, lease })
+        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease })
     }
 
     /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.
@@ -230,7 +232,10 @@ impl Vault {
     pub async fn held_for(&self, id: AccountId) -> Result<Option<Duration>, StoreError> {
         let now = self.opener.clock.boot();
         let lease = self.store.lease(*id.as_bytes()).await?;
-        let live = lease.filter(|lease| lease.held && lease.boot_id == now.boot_id && now.ms < lease.until_ms);
+        let live = lease.filter(|lease| {
+            let this_life = lease.token.incarnation == self.keys().incarnation() && lease.boot_id == now.boot_id;
+            lease.held && this_life && now.ms < lease.until_ms
+        });
         Ok(live.map(|lease| Duration::from_millis(lease.until_ms - now.ms)))
     }
 
@@ -319,7 +324,9 @@ impl Vault {
         let mut update = AccountUpdate::new();
         let current = session.as_ref().map_or(0, |(_, session)| session.login_epoch);
         let mut changed = false;
-        if current == checkout.login_epoch {
+        if checkout.is_from_earlier {
+            // Nobody has probed it: it stays as it is, so that whoever borrows it next still knows that.
+        } else if current == checkout.login_epoch {
             let stored = session.as_ref().map(|(_, session)| session.jar.duplicate()).unwrap_or_default();
             let jar = Jar::merge(&checkout.base, &checkout.jar, &stored);
             if let Some(url) = &back.flat_url {
@@ -362,6 +369,13 @@ impl Checkout {
         self.login_epoch
     }
 
+    /// Whether the session was kept from before the vault was restored, and not probed since: [`Vault::refresh`] does that,
+    /// and it has to come before the first use.
+    #[must_use]
+    pub fn needs_probe(&self) -> bool {
+        self.is_from_earlier
+    }
+
     /// What renews the lease while the session is worked with.
     #[must_use]
     pub fn lease(&self) -> LeaseHandle {
@@ -386,6 +400,7 @@ impl Checkout {
     pub async fn reload(&mut self, vault: &Arc<Vault>) -> Result<(), AccountError> {
         let (account, session) = vault.account_and_session(self.account.id).await?;
         self.account = account;
+        self.is_from_earlier = vault.session_is_from_earlier(self.account.id).await?;
         if let Some((_, session)) = session {
             self.login_epoch = session.login_epoch;
             self.since_ms = session.since_ms;

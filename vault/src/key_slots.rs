@@ -2,6 +2,8 @@
 //!
 //! Knows no prompt, no keyring of the system and no plugin: whoever makes a slot has asked them already.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     crypto::{ScryptCost, SlotDraft, SlotError, SlotKind, SlotRecipient, SlotRecord},
     model::{Action, Secret, SlotId},
     store::{KeyMaterial, Saved, StoreError, Tampering},
-    vault::blocking,
+    vault::{blocking, checked_slots},
 };
 
 /// A key slot to be made.
@@ -96,28 +98,33 @@ impl Vault {
     /// [`AddSlotError`]; a list that was tampered with is never extended.
     pub async fn add_slot(&self, new: NewSlot) -> Result<SlotId, AddSlotError> {
         let draft = blocking(move || new.draft()).await?;
-        let added = draft.seal(&self.keys(), self.now_ms())?;
         let mut stale = None;
         for _ in 0..ATTEMPTS {
-            let material = self.store.key_material().await?;
+            let (keys, material) = (self.keys(), self.store.key_material().await?);
             if stale == Some(material.generation) {
                 // The header has gone on and the list beside it has not: somebody put an older one back.
                 return Err(StoreError::tampered(Tampering::Header, None).into());
             }
-            let mut slots = self.checked_slots(&material)?;
-            slots.push(added.clone());
+            let mut slots = match checked_slots(&keys, &material) {
+                // The root key was changed between the two looks.
+                Err(_) if !Arc::ptr_eq(&keys, &self.keys()) => continue,
+                checked => checked?,
+            };
+            // In each round, since a slot holds the root key of now.
+            let added = draft.seal(&keys, self.now_ms())?;
+            let id = added.id;
+            slots.push(added);
             check_list(&slots)?;
             let generation = material.generation + 1;
             let next = KeyMaterial {
                 generation,
-                slots_mac: self.keys().slots_mac(generation, &slots),
+                slots_mac: keys.slots_mac(generation, &slots),
                 slots: slots.iter().map(SlotRecord::to_bytes).collect(),
                 data_keys: material.data_keys,
             };
-            let kind = SlotKind::from_u8(added.kind).map_or("", SlotKind::word);
-            let event = self.event(Action::Keys, None, format!("added slot {} ({kind})", added.id))?;
+            let event = self.event(Action::Keys, None, format!("added slot {id} ({})", draft.kind().word()))?;
             match self.store.install_keys(next, vec![event]).await? {
-                Saved::Done => return Ok(added.id),
+                Saved::Done => return Ok(id),
                 // Another process was faster: its list is read, checked, and added to.
                 _ => stale = Some(material.generation),
             }

@@ -93,11 +93,15 @@
 
 pub mod account_api;
 mod accounts;
+mod age_plugin;
 mod anchor_file;
 mod audit;
 mod checkout;
 pub mod cookies;
 pub mod crypto;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inspect;
 mod items;
 mod key_slots;
@@ -122,6 +126,7 @@ mod vault;
 mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
+pub use age_plugin::{AgePlugins, Asks, Nobody, PluginError, PluginKey, PluginRecipient};
 pub use anchor_file::AnchorFileError;
 pub use audit::{AuditEnd, AuditEntry};
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};
@@ -132,5 +137,8 @@ pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, S
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use rekey::{RekeyError, Resealing};
-pub use vault::{InitError, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
+pub use vault::{
+    BackedUp, BackupError, Change, Counts, InitError, Inventory, Opener, Present, Rescue, RescuedAccount,
+    RescuedSession, Restore, RestoreError, RestorePlan, Restored, UnlockError, UnlockWith, Vault, VaultPaths,
+};
 pub use views::{CookieView, OwedMessage, SessionView};

@@ -2,6 +2,9 @@
 //!
 //! The only place that knows the bytes inside a seal; FORMAT.md states them. Knows no key and no row.
 
+#[cfg(test)]
+mod random;
+
 use minicbor::{CborLen, Decode, Encode, bytes::ByteSlice};
 use thiserror::Error;
 use zeroize::Zeroizing;

@@ -22,6 +22,7 @@ At least one way to unlock is needed; several may be given at once.
 Examples:
   latchkey init                                   asks for a passphrase, offers a recovery key
   latchkey init --identity ~/.config/latchkey/identity.txt
+  latchkey init --combined --recovery             a passphrase and this machine's keyring, both needed
   latchkey init --credential latchkey --credential-out ./latchkey.cred --recovery-out ./recovery.txt
   pass show vault | latchkey init --passphrase-stdin")]
 pub struct InitArgs {
@@ -74,9 +75,9 @@ async fn prepare(cx: &Context, args: &InitArgs) -> Result<Making, Failure> {
     let given = cx.given_passphrase()?;
     let nothing_else = making.only_recovery();
     match given {
-        Some(given) => making.passphrase(cx, given, args.slot.scrypt_log_n)?,
-        None if args.slot.passphrase || (nothing_else && prompt::is_possible()) => {
-            making.passphrase(cx, ask_passphrase("Passphrase for the vault")?, args.slot.scrypt_log_n)?;
+        Some(given) => making.passphrase(cx, &args.slot, given)?,
+        None if args.slot.passphrase || args.slot.combined || (nothing_else && prompt::is_possible()) => {
+            making.passphrase(cx, &args.slot, ask_passphrase("Passphrase for the vault")?)?;
         }
         None if nothing_else => {
             let message = "nothing was given that shall unlock the vault, and there is no terminal to ask on";

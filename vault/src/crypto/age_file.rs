@@ -1,6 +1,6 @@
-//! Reading age files and identity files that somebody else may have written, within bounds. Knows no slot and no vault.
+//! Writing age files; reading them and identity files, which somebody else may have written, within bounds. Knows no slot and no vault.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use age::x25519;
 use zeroize::Zeroizing;
@@ -19,6 +19,15 @@ pub(super) fn work_factor(file: &[u8]) -> Option<u8> {
     let decimal = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
     // What does not fit a byte is beyond every ceiling.
     decimal.then(|| digits.parse().unwrap_or(u8::MAX))
+}
+
+/// An age file with this plaintext; `None` where the recipient refuses, as a plugin may. (`age::encrypt` panics there.)
+pub(super) fn encrypt(to: &dyn age::Recipient, plaintext: &[u8]) -> Option<Vec<u8>> {
+    let mut file = Vec::new();
+    let mut writer = age::Encryptor::with_recipients(std::iter::once(to)).ok()?.wrap_output(&mut file).ok()?;
+    writer.write_all(plaintext).ok()?;
+    writer.finish().ok()?;
+    Some(file)
 }
 
 /// The plaintext of an age file of at most `max` bytes; `None` where it does not open or is longer.

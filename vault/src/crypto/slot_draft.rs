@@ -6,6 +6,7 @@ use std::fmt;
 use age::{scrypt, secrecy::ExposeSecret, x25519};
 
 use super::{
+    age_file::encrypt,
     cost::ScryptCost,
     keyring::Keyring,
     slots::{
@@ -45,9 +46,9 @@ impl SlotDraft {
     pub fn combined(label: &str, passphrase: &Secret, cost: ScryptCost) -> Result<(Self, Secret), SlotError> {
         let mut draft = Self::passphrase(label, passphrase, cost)?;
         let half = x25519::Identity::generate();
-        let outer = age::encrypt(&half.to_public(), &draft.protected_identity);
+        let outer = encrypt(&half.to_public(), &draft.protected_identity);
         draft.kind = SlotKind::Combined;
-        draft.protected_identity = outer.map_err(|_| SlotError::Encrypt)?;
+        draft.protected_identity = outer.ok_or(SlotError::Encrypt)?;
         // EXPOSE: the text moves from age's secret type into ours.
         Ok((draft, Secret::copy_of(half.to_string().expose_secret())))
     }
@@ -58,7 +59,7 @@ impl SlotDraft {
     ///
     /// # Errors
     /// [`SlotError::Encrypt`] where the plugin refuses, [`SlotError::TooLong`] for the label or for what it made.
-    pub fn plugin(label: &str, plugin: &impl age::Recipient) -> Result<Self, SlotError> {
+    pub fn plugin(label: &str, plugin: &dyn age::Recipient) -> Result<Self, SlotError> {
         Self::protected(SlotKind::Plugin, label, plugin)
     }
 
@@ -71,6 +72,12 @@ impl SlotDraft {
             return Err(SlotError::Kind);
         }
         Self::new(kind, label, recipient.clone(), Vec::new())
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> SlotKind {
+        self.kind
     }
 
     /// The public key that the root key will be wrapped to.
@@ -95,11 +102,11 @@ impl SlotDraft {
         })
     }
 
-    fn protected(kind: SlotKind, label: &str, to: &impl age::Recipient) -> Result<Self, SlotError> {
+    fn protected(kind: SlotKind, label: &str, to: &dyn age::Recipient) -> Result<Self, SlotError> {
         let identity = x25519::Identity::generate();
         // EXPOSE: the identity is encrypted here, and kept nowhere else.
-        let protected = age::encrypt(to, identity.to_string().expose_secret().as_bytes());
-        let protected = protected.map_err(|_| SlotError::Encrypt)?;
+        let protected = encrypt(to, identity.to_string().expose_secret().as_bytes());
+        let protected = protected.ok_or(SlotError::Encrypt)?;
         Self::new(kind, label, identity.to_public().into(), protected)
     }
 

@@ -19,20 +19,21 @@ use crate::{
 
 /// The root key of the first slot that opens; not compared with any commitment yet.
 pub(super) fn unlock(file: &SqliteFile, with: &UnlockWith) -> Result<RootKey, UnlockError> {
-    let how = match with {
-        UnlockWith::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
-        UnlockWith::Identity(text) => Unlock::Identity(text),
-        UnlockWith::Both { passphrase, half } => Unlock::Both(passphrase, half),
-    };
-    let fits = |slot: &SlotRecord| match SlotKind::from_u8(slot.kind) {
-        Some(SlotKind::Passphrase) => matches!(with, UnlockWith::Passphrase(_)),
-        Some(SlotKind::Combined) => matches!(with, UnlockWith::Both { .. }),
-        Some(kind) if !kind.holds_identity() => matches!(with, UnlockWith::Identity(_)),
-        _ => false,
+    let how = |slot: &SlotRecord| {
+        let kind = SlotKind::from_u8(slot.kind)?;
+        Some(match (kind, with) {
+            (SlotKind::Passphrase, UnlockWith::Passphrase(passphrase)) => Unlock::Passphrase(passphrase),
+            (SlotKind::Combined, UnlockWith::Both { passphrase, half }) => Unlock::Both(passphrase, half),
+            (SlotKind::Plugin, UnlockWith::Plugin(key)) => Unlock::Plugin(key),
+            (kind, UnlockWith::Identity(text)) if !kind.holds_identity() => Unlock::Identity(text),
+            (kind, UnlockWith::Plugin(key)) if !kind.holds_identity() => Unlock::Identity(&key.text),
+            _ => return None,
+        })
     };
     let slots = file.key_material().slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok());
-    let mut slots = slots.filter(fits).take(SLOTS_MAX);
-    slots.find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
+    let tried = slots.filter_map(|slot| how(&slot).map(|how| (slot, how))).take(SLOTS_MAX);
+    let mut unlocked = tried.filter_map(|(slot, how)| slot.unlock(file.vault(), &how).ok());
+    unlocked.next().ok_or(UnlockError::CannotUnlock)
 }
 
 /// The keyring of an unlocked root key, the slot list authenticated, the incarnation taken from the sealed header.
@@ -41,14 +42,18 @@ pub(super) fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockEr
     let keys = Keyring::load(root, file.vault(), 1, &material.data_keys);
     let mut keys = keys.map_err(|_: OpenError| UnlockError::CannotUnlock)?;
     checked_slots(&keys, material)?;
-    let (counter, sealed) = file.header()?;
-    let header = Header::open(&keys, counter, &sealed);
-    let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
+    let header = header_of(file, &keys)?;
     if !agrees(&header, &keys) {
         return Err(StoreError::tampered(Tampering::Header, None).into());
     }
     keys.set_incarnation(header.incarnation);
     Ok(keys)
+}
+
+/// The sealed header of a file.
+pub(super) fn header_of(file: &SqliteFile, keys: &Keyring) -> Result<Header, StoreError> {
+    let (counter, sealed) = file.header()?;
+    Header::open(keys, counter, &sealed).map_err(|_| StoreError::tampered(Tampering::Header, None))
 }
 
 /// Checks that the file knows the anchored commit.

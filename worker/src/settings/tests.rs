@@ -3,9 +3,12 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use super::{Folders, Settings, SettingsArgs, SettingsError, SitesFileError};
+use proptest::{collection, prelude::*, sample::Index};
+
+use super::{Folders, Place, Settings, SettingsArgs, SettingsError, SitesFileError, file};
 use crate::{
     api_key::KeySource,
+    keyring::Keyring,
     unlock::{CredentialName, UnlockSource},
 };
 
@@ -13,6 +16,7 @@ const WHOLE: &str = r#"vault = "v/team.db"
 anchors = "/var/lib/anchors"
 sites = "sites.toml"
 sites_ca_file = "ca.pem"
+keyring = "keyutils"
 
 [unlock]
 credential = "team"
@@ -80,7 +84,10 @@ fn a_whole_file_is_read_and_its_paths_are_relative_to_it() {
     assert_eq!(settings.unlock, Some(UnlockSource::Credential(name)));
     let manager = settings.manager.unwrap();
     assert_eq!(manager.base_url.to_string(), "https://manager.example/below");
-    assert_eq!(manager.key, KeySource::Keyring { service: "latchkey".into(), user: "team".into() });
+    assert_eq!(
+        manager.key,
+        KeySource::Keyring { keyring: Some(Keyring::Keyutils), service: "latchkey".into(), user: "team".into() }
+    );
     assert_eq!(manager.timeout, Duration::from_secs(5));
     assert_eq!((settings.worker.name.as_str(), settings.worker.concurrency), ("worker-7", 32));
 }
@@ -164,4 +171,31 @@ fn a_sites_file_that_is_absent_or_wrong_is_told_with_its_path() {
     assert!(error.contains("sites.toml") && error.contains("line 1"), "{error}");
     fs::write(&settings.sites, "").unwrap();
     assert!(settings.read_sites().unwrap().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn a_file_is_taken_whole_or_refused_with_a_line_that_it_has(
+        edits in collection::vec((any::<Index>(), "[\\]\\[={}\"'.,#a-z0-9 \n-]{0,3}"), 0..4),
+        noise in "\\PC{0,40}",
+    ) {
+        let mut text = WHOLE.to_owned();
+        for (at, piece) in edits {
+            let at = at.index(text.len());
+            text.replace_range(at..=at, &piece);
+        }
+        for text in [text, noise] {
+            match file::parse(Path::new("config.toml"), &text) {
+                Ok(read) => {
+                    prop_assert!((1..=256).contains(&read.worker.concurrency));
+                    prop_assert!((1..=1000).contains(&read.worker.pull_limit));
+                    prop_assert!((1..=3600).contains(&read.worker.poll.as_secs()));
+                }
+                Err(SettingsError::Invalid { place: Place::File { line, .. }, .. }) => {
+                    prop_assert!((1..=text.split('\n').count()).contains(&line), "{line} of {text:?}");
+                }
+                Err(error) => prop_assert!(false, "{error}"),
+            }
+        }
+    }
 }

@@ -19,6 +19,8 @@ One way at a time. The vault is unlocked as always; what is added is said by the
 
 Examples:
   latchkey key add --recovery-out ./recovery.txt
+  latchkey key add --combined                     a passphrase that is worth nothing without this machine's keyring
+  latchkey key add --plugin-recipient age1yubikey1...
   latchkey key add --identity-recipient age1... --label \"worker 2\"
   latchkey --identity id.txt key add --passphrase")]
 pub struct AddArgs {
@@ -48,7 +50,8 @@ struct Added {
 /// Where not exactly one is asked for, or it cannot be made; nothing is changed then.
 pub async fn run(cx: &Context, args: AddArgs) -> Result<(), Failure> {
     let given = args.new_passphrase_stdin || args.new_passphrase_fd.is_some();
-    if args.slot.count() + usize::from(given) != 1 {
+    let asked = args.slot.count() + usize::from(given && !args.slot.combined);
+    if asked != 1 {
         return Err(Failure::usage("exactly one way to unlock is to be given", "see `latchkey key add --help`"));
     }
     let added = cx
@@ -63,7 +66,7 @@ pub async fn run(cx: &Context, args: AddArgs) -> Result<(), Failure> {
                     }
                     None => ask_passphrase("New passphrase for the vault")?,
                 };
-                making.passphrase(cx, passphrase, args.slot.scrypt_log_n)?;
+                making.passphrase(cx, &args.slot, passphrase)?;
             }
             let mut id = String::new();
             for slot in making.slots.drain(..) {

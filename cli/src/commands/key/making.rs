@@ -9,13 +9,13 @@ use std::{
 
 use clap::Args;
 use latchkey_vault::{
-    NewSlot, Secret,
-    crypto::{ScryptCost, SlotKind, SlotRecipient, generate_identity},
+    AgePlugins, NewSlot, PluginRecipient, Secret,
+    crypto::{ScryptCost, SlotDraft, SlotKind, SlotRecipient, generate_identity},
 };
 use latchkey_worker::unlock::CredentialName;
 use serde::Serialize;
 
-use super::new_file::NewFile;
+use super::{new_entry::NewEntry, new_file::NewFile};
 use crate::{
     context::Context,
     exit::Exit,
@@ -31,6 +31,16 @@ pub struct SlotArgs {
     /// Ask for a passphrase on the terminal, twice
     #[arg(long)]
     pub passphrase: bool,
+    /// Ask for a passphrase that unlocks together with a key in the system's keyring, and not without it; stands beside a
+    /// recovery key only
+    #[arg(long, conflicts_with = "passphrase")]
+    pub combined: bool,
+    /// Make a key in the system's keyring, which unlocks without asking
+    #[arg(long)]
+    pub keyring: bool,
+    /// Let the key of an age plugin unlock: age1NAME1...
+    #[arg(long, value_name = "RECIPIENT", value_parser = plugin_recipient)]
+    pub plugin_recipient: Option<PluginRecipient>,
     /// Let the holder of this age public key unlock: age1...
     #[arg(long, value_name = "RECIPIENT", value_parser = recipient)]
     pub identity_recipient: Option<SlotRecipient>,
@@ -58,6 +68,7 @@ pub struct Making {
     pub slots: Vec<NewSlot>,
     made: Vec<MadeSlot>,
     files: Vec<NewFile>,
+    entries: Vec<NewEntry>,
     recovery: Option<Secret>,
     label: Option<String>,
 }
@@ -87,7 +98,9 @@ impl SlotArgs {
     #[must_use]
     pub fn count(&self) -> usize {
         let asked = [
-            self.passphrase,
+            self.passphrase || self.combined,
+            self.keyring,
+            self.plugin_recipient.is_some(),
             self.identity_recipient.is_some(),
             self.credential.is_some(),
             self.recovery || self.recovery_out.is_some(),
@@ -106,10 +119,23 @@ impl Making {
     /// Makes what the flags ask for, but for the passphrase, which is the caller's to come by.
     ///
     /// # Errors
-    /// Where a file is there already or cannot be written, or there is no terminal for what is to be shown.
+    /// Where a file is there already or cannot be written, a keyring or plugin refuses, or there is no terminal for what
+    /// is to be shown.
     pub fn keys(&mut self, cx: &Context, args: &SlotArgs) -> Result<(), Failure> {
         if let Some(recipient) = &args.identity_recipient {
             self.slot(SlotKind::Identity, "identity", recipient.clone(), None);
+        }
+        if let Some(recipient) = &args.plugin_recipient {
+            let label = self.label(&format!("plugin {}", recipient.name()));
+            let plugins = AgePlugins::new(std::env::vars_os(), prompt::for_plugins());
+            // A person may have to touch a token meanwhile.
+            let draft = tokio::task::block_in_place(|| plugins.protect(&label, recipient))?;
+            self.draft(SlotKind::Plugin, label, draft, None);
+        }
+        if args.keyring {
+            let (identity, public, recipient) = fresh()?;
+            self.entries.push(NewEntry::add(cx, &public, &identity)?);
+            self.slot(SlotKind::Keyring, "keyring", recipient, None);
         }
         if let (Some(name), Some(path)) = (&args.credential, &args.credential_out) {
             self.identity(SlotKind::SystemdCredential, name.as_str(), path)?;
@@ -126,13 +152,20 @@ impl Making {
         Ok(())
     }
 
-    /// A slot that this passphrase unlocks.
+    /// A slot that this passphrase unlocks, alone or together with a new entry of the keyring.
     ///
     /// # Errors
-    /// Where it is empty.
-    pub fn passphrase(&mut self, cx: &Context, passphrase: Secret, cost: Option<ScryptCost>) -> Result<(), Failure> {
+    /// Where it is empty, or the keyring refuses.
+    pub fn passphrase(&mut self, cx: &Context, args: &SlotArgs, passphrase: Secret) -> Result<(), Failure> {
         check_strength(cx, &passphrase)?;
-        let cost = cost.unwrap_or_else(|| ScryptCost::measured(UNLOCK_MS));
+        let cost = args.scrypt_log_n.unwrap_or_else(|| ScryptCost::measured(UNLOCK_MS));
+        if args.combined {
+            let label = self.label("combined");
+            let (draft, half) = SlotDraft::combined(&label, &passphrase, cost)?;
+            self.entries.push(NewEntry::add(cx, &draft.recipient().to_string(), &half)?);
+            self.draft(SlotKind::Combined, label, draft, Some(cost));
+            return Ok(());
+        }
         let label = self.label("passphrase");
         let (kind, scrypt_log_n) = (SlotKind::Passphrase, Some(cost.log2_n()));
         self.made.push(MadeSlot { kind, label: label.clone(), public_key: None, file: None, scrypt_log_n });
@@ -175,7 +208,16 @@ impl Making {
         for file in self.files {
             file.keep();
         }
+        for entry in self.entries {
+            entry.keep();
+        }
         Made { slots: self.made, recovery: self.recovery }
+    }
+
+    fn draft(&mut self, kind: SlotKind, label: String, draft: SlotDraft, cost: Option<ScryptCost>) {
+        let public_key = Some(draft.recipient().to_string());
+        self.made.push(MadeSlot { kind, label, public_key, file: None, scrypt_log_n: cost.map(ScryptCost::log2_n) });
+        self.slots.push(NewSlot::Draft(draft));
     }
 
     fn slot(&mut self, kind: SlotKind, label: &str, recipient: SlotRecipient, file: Option<PathBuf>) {
@@ -212,6 +254,12 @@ impl Made {
 
 impl MadeSlot {
     fn advise(&self, page: &mut Page) {
+        if matches!(self.kind, SlotKind::Keyring | SlotKind::Combined) {
+            page.line(
+                "\nThe keyring's key is on this machine only: keep another way to unlock off it. The kernel's keyring",
+            );
+            page.line("(keyutils) forgets at every reboot, the Secret Service keeps its keys.");
+        }
         let Some(file) = &self.file else { return };
         let file = file.display();
         let name = safe(&self.label);
@@ -273,6 +321,10 @@ fn fresh() -> Result<(Secret, String, SlotRecipient), Failure> {
 
 fn as_word<S: serde::Serializer>(kind: &SlotKind, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(kind.word())
+}
+
+fn plugin_recipient(text: &str) -> Result<PluginRecipient, &'static str> {
+    text.parse().map_err(|_| "the public key of an age plugin is expected: age1NAME1...")
 }
 
 fn recipient(text: &str) -> Result<SlotRecipient, &'static str> {

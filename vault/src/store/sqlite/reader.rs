@@ -6,14 +6,16 @@
 mod tests;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use rusqlite::{Connection, params};
 
 use super::{
-    chain, check, database,
+    chain, check,
+    copy::copy,
+    database,
     known::{Known, Verified, bucket_sum, follow_keys, generation},
     profile,
     rekey::{self, Prepared},
@@ -25,7 +27,7 @@ use crate::{
     crypto::AuditHead,
     model::AccountId,
     store::{
-        AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Inspect, ItemRow,
+        AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Head, Inspect, ItemRow,
         KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow, StoreError, Tampering,
         bucket_of,
     },
@@ -196,6 +198,11 @@ impl Readers {
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.read(|conn| verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e)))
+    }
+
+    /// A copy of one state of the file.
+    pub(super) fn copy_to(&self, to: &Path, progress: &Progress) -> Result<Head, StoreError> {
+        self.read(|conn| copy(conn, self.binder.as_ref(), to, progress))
     }
 
     /// How far a change of keys has come.
