@@ -278,6 +278,8 @@ fn the_largest_slot_fits_its_bound() {
         ..slot
     };
     assert_eq!(SlotRecord::from_bytes(&largest.to_bytes()).unwrap(), largest);
+    // FORMAT.md, Key slots: what others write has to fit as well.
+    assert_eq!((SLOT_LABEL_MAX_BYTES, SLOT_RECIPIENT_MAX_BYTES, SLOT_AGE_FILE_MAX_BYTES), (256, 4096, 8192));
 }
 
 proptest! {
