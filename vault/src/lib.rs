@@ -101,6 +101,7 @@ pub mod crypto;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod html;
 mod items;
 mod keys;
 pub mod limits;

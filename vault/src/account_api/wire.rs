@@ -236,7 +236,17 @@ mod tests {
         }
     }
 
-    const MEMBERS: &[&str] =
-        &["email", "username", "password", "twofa", "pass_mail", "cookie", "link_profile", "status", "site_name", "note"];
+    const MEMBERS: &[&str] = &[
+        "email",
+        "username",
+        "password",
+        "twofa",
+        "pass_mail",
+        "cookie",
+        "link_profile",
+        "status",
+        "site_name",
+        "note",
+    ];
     const VALUES: &[&str] = &["null", "1", "[]", "{}", "true", r#""...""#, r#""x""#, r#""\u0000""#, "[[{}]]", "-1e9"];
 }

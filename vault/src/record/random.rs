@@ -28,32 +28,40 @@ fn fields() -> impl Strategy<Value = Fields> {
 fn account() -> impl Strategy<Value = AccountRecord> {
     let names = (text(), option::of(text()), option::of(text()), option::of(text()), collection::vec(text(), 0..4));
     let standing = (0..6_u8, any::<i64>(), any::<i64>(), text());
-    (names, fields(), fields(), standing, collection::vec(any::<bool>(), Field::ALL.len()), any::<(i64, i64)>()).prop_map(
-        |((site, manager_id, status, app, tags), fields, base, (state, until_ms, since_ms, evidence), owed, times)| {
-            let states = [
-                AccountState::Ready,
-                AccountState::Cooling { until_ms },
-                AccountState::NeedsHuman,
-                AccountState::Locked,
-                AccountState::Banned,
-                AccountState::Dead,
-            ];
-            AccountRecord {
-                notes: site.clone(),
-                site,
-                manager_id,
+    (names, fields(), fields(), standing, collection::vec(any::<bool>(), Field::ALL.len()), any::<(i64, i64)>())
+        .prop_map(
+            |(
+                (site, manager_id, status, app, tags),
                 fields,
-                app_password: app.map(Secret::new),
-                tags,
-                manager_status: status,
-                standing: Standing { state: states[usize::from(state)], since_ms, evidence },
                 base,
-                owed: Field::ALL.into_iter().zip(owed).filter_map(|(field, owed)| owed.then_some(field)).collect(),
-                created_ms: times.0,
-                updated_ms: times.1,
-            }
-        },
-    )
+                (state, until_ms, since_ms, evidence),
+                owed,
+                times,
+            )| {
+                let states = [
+                    AccountState::Ready,
+                    AccountState::Cooling { until_ms },
+                    AccountState::NeedsHuman,
+                    AccountState::Locked,
+                    AccountState::Banned,
+                    AccountState::Dead,
+                ];
+                AccountRecord {
+                    notes: site.clone(),
+                    site,
+                    manager_id,
+                    fields,
+                    app_password: app.map(Secret::new),
+                    tags,
+                    manager_status: status,
+                    standing: Standing { state: states[usize::from(state)], since_ms, evidence },
+                    base,
+                    owed: Field::ALL.into_iter().zip(owed).filter_map(|(field, owed)| owed.then_some(field)).collect(),
+                    created_ms: times.0,
+                    updated_ms: times.1,
+                }
+            },
+        )
 }
 
 /// Reads bytes as each kind of record; what was read, written again.
@@ -91,7 +99,7 @@ proptest! {
 
     #[test]
     fn any_session_intent_message_and_entry_survives_its_bytes(
-        (login_epoch, at_ms, lost_before): (u64, i64, u32),
+        (login_epoch, at_ms, lost_before) in any::<(u64, i64, u32)>(),
         totp_step in option::of(any::<u64>()),
         id in option::of(any::<[u8; 16]>()),
         (name, detail) in (text(), text()),
@@ -113,11 +121,11 @@ proptest! {
             at_ms,
             lost_before,
         };
-        prop_assert_eq!(LoginIntent::from_bytes(&intent.to_bytes()).as_ref(), Ok(&intent));
+        prop_assert!(LoginIntent::from_bytes(&intent.to_bytes()).is_ok_and(|read| read == intent));
 
         let actor = Actor { uid: lost_before, pid: 7, name: name.clone() };
         let event = AuditEvent { at_ms, actor, action: Action::from_u8(action).unwrap(), account, detail };
-        prop_assert_eq!(AuditEvent::from_bytes(&event.to_bytes()).as_ref(), Ok(&event));
+        prop_assert!(AuditEvent::from_bytes(&event.to_bytes()).is_ok_and(|read| read == event));
 
         let update = MessageBody::Account { manager_id: name.clone(), update: body.clone().into() };
         let MessageBody::Account { manager_id, update } = MessageBody::from_bytes(&update.to_bytes()).unwrap() else {

@@ -58,7 +58,7 @@ fn an_authentic_header_that_this_program_does_not_write_is_refused() {
     let keyring = keyring();
     let place = Place { kind: Kind::Header, id: *VAULT.as_bytes(), rev: 1 };
     let open = |plain: &[u8]| Header::open(&keyring, 1, keyring.seal(place, plain).unwrap().as_bytes()).unwrap_err();
-    let encode = |header: &Header| crate::crypto::cbor::to_bytes(header);
+    let encode = |header: &Header| cbor::to_bytes(header);
     let newer = Header { format_floor: 2, ..header(1, 0) };
     assert_eq!(open(&encode(&newer)), HeaderError::Newer { counter: 1, format_floor: 2 });
     let right = encode(&header(1, 0));

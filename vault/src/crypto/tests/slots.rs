@@ -312,7 +312,7 @@ proptest! {
         let (_, slot) = identity_slot(&keyring());
         let slot = SlotRecord { kind, label, created_ms, protected_identity: file, ..slot };
         let mut bytes = slot.to_bytes();
-        prop_assert_eq!(SlotRecord::from_bytes(&bytes).as_ref(), Ok(&slot));
+        prop_assert!(SlotRecord::from_bytes(&bytes).is_ok_and(|read| read == slot));
         let at = edit.index(bytes.len());
         bytes[at] = byte;
         if let Ok(taken) = SlotRecord::from_bytes(&bytes) {
