@@ -9,14 +9,13 @@ use latchkey_vault::{
     Clock, Opener, Secret, SystemClock, UnlockWith, Vault,
     account_api::AccountApi,
     limits,
-    model::Actor,
     sites::{Site, Sites},
 };
 use latchkey_worker::{
     logging::LogArgs,
-    secret_file,
+    process, secret_file,
     settings::{Folders, Settings, SettingsArgs},
-    unlock,
+    unlock::{self, Around},
 };
 
 use crate::{
@@ -88,9 +87,7 @@ impl Context {
     /// Who opens the vault, for its audit.
     #[must_use]
     pub fn opener(&self) -> Opener {
-        let uid = rustix::process::getuid().as_raw();
-        let actor = Actor { uid, pid: std::process::id(), name: "cli".to_owned() };
-        Opener { actor, clock: Arc::clone(&self.clock) }
+        Opener { actor: process::actor("cli"), clock: Arc::clone(&self.clock) }
     }
 
     /// Opens the vault, works on it, and closes it however the work ends.
@@ -116,18 +113,32 @@ impl Context {
     /// # Errors
     /// Where nothing is given, or it cannot be read.
     pub fn unlock_with(&self) -> Result<UnlockWith, Failure> {
-        if let Some(passphrase) = self.given_passphrase()? {
-            return Ok(UnlockWith::Passphrase(passphrase));
-        }
         let credentials = unlock::credentials_folder();
+        let around = Around {
+            vault: &self.settings.vault.file,
+            credentials: credentials.as_deref(),
+            keyring: self.settings.keyring.unwrap_or_default(),
+            asks: prompt::for_plugins(),
+        };
+        if let Some(passphrase) = self.given_passphrase()? {
+            return Ok(around.passphrase(passphrase)?);
+        }
         if let Some(source) = unlock::source(self.settings.unlock.as_ref(), credentials.as_deref()) {
-            return Ok(source.read(credentials.as_deref())?);
+            return Ok(source.read(&around)?);
         }
         if prompt::is_possible() {
-            return prompt::secret("Passphrase of the vault").map(UnlockWith::Passphrase);
+            return Ok(around.passphrase(prompt::secret("Passphrase of the vault")?)?);
         }
         let message = "the vault is locked: nothing was given that unlocks it, and there is no terminal to ask on";
         Err(Failure::new(Exit::Locked, "nothing_to_unlock_with", message, UNLOCK_HINT))
+    }
+
+    /// Whether the vault can be unlocked again without anybody: by an identity file or a credential.
+    #[must_use]
+    pub fn unlocks_by_itself(&self) -> bool {
+        let UnlockArgs { passphrase_stdin, passphrase_fd } = self.globals.unlock;
+        let source = unlock::source(self.settings.unlock.as_ref(), unlock::credentials_folder().as_deref());
+        !passphrase_stdin && passphrase_fd.is_none() && source.is_some_and(|source| source.can_be_read_again())
     }
 
     /// The passphrase that a flag says where to read.

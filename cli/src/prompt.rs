@@ -1,11 +1,12 @@
-//! Questions to the person at the terminal: secrets without echo, and yes or no. Asks nobody else.
+//! Questions to the person at the terminal: secrets without echo, yes or no, and those of age plugins. Asks nobody else.
 
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, IsTerminal, Read, Write},
+    sync::Arc,
 };
 
-use latchkey_vault::Secret;
+use latchkey_vault::{Asks, Nobody, Secret};
 
 use crate::failure::Failure;
 
@@ -44,6 +45,35 @@ pub async fn insist(yes: bool, question: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage("this needs a person's yes", "look again, then add --yes; nothing was changed"))
+}
+
+/// Whom an age plugin asks: the person at the terminal, or nobody where there is none.
+#[must_use]
+pub fn for_plugins() -> Arc<dyn Asks> {
+    if is_possible() { Arc::new(Person) } else { Arc::new(Nobody) }
+}
+
+/// The person at the terminal. What a plugin says has been made fit for it.
+struct Person;
+
+impl Asks for Person {
+    fn tell(&self, message: &str) {
+        // Where even this cannot be written, the plugin waits in vain, and its time ends.
+        let _ = writeln!(io::stderr(), "{message}");
+    }
+
+    fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        let question = format!("{message} (y: {yes}, n: {}) [y/N]: ", no.unwrap_or("no"));
+        line(&question).ok().map(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    fn public(&self, message: &str) -> Option<String> {
+        line(&format!("{message}: ")).ok()
+    }
+
+    fn secret(&self, message: &str) -> Option<Secret> {
+        secret(message).ok()
+    }
 }
 
 fn line(question: &str) -> io::Result<String> {

@@ -6,11 +6,13 @@
 
 mod accounts;
 mod blocked;
+mod canaries;
 mod check;
 mod images;
 mod killed;
 mod manager_faults;
 mod redirects;
+mod restored;
 mod sessions;
 mod single_flight;
 mod site_faults;

@@ -14,10 +14,11 @@ use crate::{
     accounts::{AccountError, RETRIES, standing_update},
     cookies::Jar,
     items::ItemChange,
-    model::{Account, AccountId, Action, Field, Secret, Standing},
+    model::{Account, AccountId, Action, Field, HolderId, Outcome, Secret, Standing},
+    names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
-    store::{Changes, Hold, LeaseAsk, Renewed, Saved, StoreError, Taken, Token},
+    store::{Changes, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
 };
 
 /// How a session is to be lent.
@@ -43,6 +44,7 @@ pub struct Checkout {
     pub jar: Jar,
     login_epoch: u64,
     since_ms: i64,
+    is_from_earlier: bool,
     base: Jar,
     lease: LeaseHandle,
 }
@@ -50,9 +52,18 @@ pub struct Checkout {
 /// Renews the lease of a checkout, from a task beside the one that works.
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
-    hold: Hold,
+    what: Leased,
+    token: Token,
+    holder: HolderId,
     ttl: Duration,
     until_ms: u64,
+}
+
+/// What a lease is on. A name is kept as what it is made of, since the keys may change while it is held.
+#[derive(Clone, Debug)]
+pub(crate) enum Leased {
+    Account(AccountId),
+    Named(Arc<Named>),
 }
 
 /// What the borrower brings back.
@@ -130,19 +141,20 @@ impl Vault {
             Err(CheckOutError::NotUsable { id, standing: standing.clone() })
         };
         usable(&self.account(id).await?)?;
-        let lease = self.take(*id.as_bytes(), ask, Some(id)).await.map_err(AccountError::from)?;
+        let lease = self.take(Leased::Account(id), ask, Some(id)).await.map_err(AccountError::from)?;
         let lease = lease.map_err(|retry_in| CheckOutError::Held { id, retry_in })?;
         let (account, session) = self.account_and_session(id).await?;
         if let Err(refused) = usable(&account) {
             // It changed while we waited: give it back unused.
-            let _ = self.release(&lease.hold, Some(id), "not usable any more").await;
+            let _ = self.release(&lease, Some(id), "not usable any more").await;
             return Err(refused);
         }
+        let is_from_earlier = self.session_is_from_earlier(id).await.map_err(AccountError::from)?;
         let session = session.map(|(_, session)| session);
         let (login_epoch, since_ms) = session.as_ref().map_or((0, 0), |s| (s.login_epoch, s.since_ms));
         let jar = session.map_or_else(Jar::new, |session| session.jar);
         let base = jar.duplicate();
-        Ok(Checkout { account, jar, login_epoch, since_ms, base, lease })
+        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease })
     }
 
     /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.
@@ -155,10 +167,11 @@ impl Vault {
         let id = checkout.account.id;
         for _ in 0..RETRIES {
             let changes = self.changes_of(&checkout, back).await?;
-            match self.store.check_in(vec![checkout.lease.hold], changes).await.map_err(AccountError::from)? {
-                Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.hold.token }),
+            let hold = self.hold(&checkout.lease).map_err(AccountError::from)?;
+            match self.store.check_in(vec![hold], changes).await.map_err(AccountError::from)? {
+                Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.token }),
                 Saved::Fenced(_) => {
-                    self.note(Action::CheckIn, Some(id), "refused: the lease is lost")
+                    self.note_of(Action::CheckIn, Outcome::Refused, Some(id), "the lease is lost")
                         .await
                         .map_err(AccountError::from)?;
                     return Err(CheckInError::Fenced(id));
@@ -177,7 +190,8 @@ impl Vault {
     pub async fn save_items(&self, checkout: &Checkout, items: &[ItemChange]) -> Result<(), CheckInError> {
         let id = checkout.account.id;
         let changes = Changes { items: self.item_rows(items).map_err(AccountError::from)?, ..Changes::default() };
-        match self.store.save_held(vec![checkout.lease.hold], changes).await.map_err(AccountError::from)? {
+        let hold = self.hold(&checkout.lease).map_err(AccountError::from)?;
+        match self.store.save_held(vec![hold], changes).await.map_err(AccountError::from)? {
             Saved::Done => Ok(()),
             Saved::Fenced(_) => Err(CheckInError::Fenced(id)),
             Saved::Stale(_) | Saved::Duplicate(_) => Err(AccountError::Busy(id).into()),
@@ -189,12 +203,16 @@ impl Vault {
     /// # Errors
     /// [`StoreError`]; the lease then lasts as long as it did.
     pub async fn renew(&self, lease: &mut LeaseHandle) -> Result<bool, StoreError> {
-        match self.store.renew_lease(lease.hold, lease.ttl).await? {
-            Renewed::Until(until) => {
-                lease.until_ms = until.ms;
-                Ok(true)
+        let mut again = Again::new();
+        loop {
+            match self.store.renew_lease(self.hold(lease)?, lease.ttl).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                Ok(Renewed::Until(until)) => {
+                    lease.until_ms = until.ms;
+                    return Ok(true);
+                }
+                renewed => return renewed.map(|_| false),
             }
-            Renewed::Fenced => Ok(false),
         }
     }
 
@@ -214,28 +232,34 @@ impl Vault {
     pub async fn held_for(&self, id: AccountId) -> Result<Option<Duration>, StoreError> {
         let now = self.opener.clock.boot();
         let lease = self.store.lease(*id.as_bytes()).await?;
-        let live = lease.filter(|lease| lease.held && lease.boot_id == now.boot_id && now.ms < lease.until_ms);
+        let live = lease.filter(|lease| {
+            let this_life = lease.token.incarnation == self.keys().incarnation() && lease.boot_id == now.boot_id;
+            lease.held && this_life && now.ms < lease.until_ms
+        });
         Ok(live.map(|lease| Duration::from_millis(lease.until_ms - now.ms)))
     }
 
     /// Takes a lease, waiting up to `ask.wait` for it; else says when it is worth asking again.
     pub(crate) async fn take(
         &self,
-        resource: [u8; 16],
+        what: Leased,
         ask: &CheckOutAsk,
         account: Option<AccountId>,
     ) -> Result<Result<LeaseHandle, Duration>, StoreError> {
         let holder = self.store.holder();
-        let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
+        let mut again = Again::new();
         let deadline = tokio::time::Instant::now() + ask.wait;
         loop {
             let audit = self.event(Action::Grant, account, ask.purpose.clone())?;
-            match self.store.take_lease(lease.clone(), vec![audit]).await? {
-                Taken::Granted { token, until } => {
-                    let hold = Hold { resource, token, holder };
-                    return Ok(Ok(LeaseHandle { hold, ttl: ask.ttl, until_ms: until.ms }));
+            let resource = self.resource(&what)?;
+            let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
+            match self.store.take_lease(lease, vec![audit]).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                Err(error) => return Err(error),
+                Ok(Taken::Granted { token, until }) => {
+                    return Ok(Ok(LeaseHandle { what, token, holder, ttl: ask.ttl, until_ms: until.ms }));
                 }
-                Taken::Held { retry_in } => {
+                Ok(Taken::Held { retry_in }) => {
                     let left = deadline.saturating_duration_since(tokio::time::Instant::now());
                     if left.is_zero() {
                         return Ok(Err(retry_in));
@@ -248,9 +272,48 @@ impl Vault {
     }
 
     /// Gives a lease back with nothing changed.
-    pub(crate) async fn release(&self, hold: &Hold, account: Option<AccountId>, why: &str) -> Result<(), StoreError> {
+    pub(crate) async fn release(
+        &self,
+        lease: &LeaseHandle,
+        account: Option<AccountId>,
+        why: &str,
+    ) -> Result<(), StoreError> {
         let audit = vec![self.event(Action::CheckIn, account, why)?];
-        self.store.check_in(vec![*hold], Changes { audit, ..Changes::default() }).await.map(|_| ())
+        self.end_lease(lease, Changes { audit, ..Changes::default() }).await.map(|_| ())
+    }
+
+    /// Ends a lease with what its holder brings back.
+    pub(crate) async fn end_lease(&self, lease: &LeaseHandle, changes: Changes) -> Result<Saved, StoreError> {
+        let mut again = Again::new();
+        loop {
+            match self.store.check_in(vec![self.hold(lease)?], changes.clone()).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                saved => return saved,
+            }
+        }
+    }
+
+    /// Writes under a lease that goes on.
+    pub(crate) async fn save_under(&self, lease: &LeaseHandle, changes: Changes) -> Result<Saved, StoreError> {
+        let mut again = Again::new();
+        loop {
+            match self.store.save_held(vec![self.hold(lease)?], changes.clone()).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                saved => return saved,
+            }
+        }
+    }
+
+    /// The hold as the store knows it under the keys as they are now.
+    pub(crate) fn hold(&self, lease: &LeaseHandle) -> Result<Hold, StoreError> {
+        Ok(Hold { resource: self.resource(&lease.what)?, token: lease.token, holder: lease.holder })
+    }
+
+    fn resource(&self, what: &Leased) -> Result<Resource, StoreError> {
+        match what {
+            Leased::Account(id) => Ok(Resource::Id(*id.as_bytes())),
+            Leased::Named(named) => self.name_of(named).map(Resource::Named),
+        }
     }
 
     async fn changes_of(&self, checkout: &Checkout, back: &CheckIn) -> Result<Changes, AccountError> {
@@ -261,7 +324,9 @@ impl Vault {
         let mut update = AccountUpdate::new();
         let current = session.as_ref().map_or(0, |(_, session)| session.login_epoch);
         let mut changed = false;
-        if current == checkout.login_epoch {
+        if checkout.is_from_earlier {
+            // Nobody has probed it: it stays as it is, so that whoever borrows it next still knows that.
+        } else if current == checkout.login_epoch {
             let stored = session.as_ref().map(|(_, session)| session.jar.duplicate()).unwrap_or_default();
             let jar = Jar::merge(&checkout.base, &checkout.jar, &stored);
             if let Some(url) = &back.flat_url {
@@ -304,6 +369,13 @@ impl Checkout {
         self.login_epoch
     }
 
+    /// Whether the session was kept from before the vault was restored, and not probed since: [`Vault::refresh`] does that,
+    /// and it has to come before the first use.
+    #[must_use]
+    pub fn needs_probe(&self) -> bool {
+        self.is_from_earlier
+    }
+
     /// What renews the lease while the session is worked with.
     #[must_use]
     pub fn lease(&self) -> LeaseHandle {
@@ -313,7 +385,7 @@ impl Checkout {
     /// The fencing token.
     #[must_use]
     pub fn token(&self) -> Token {
-        self.lease.hold.token
+        self.lease.token
     }
 
     /// Forgets what the site set in this checkout: the cookies of a wall say nothing about the session.
@@ -328,6 +400,7 @@ impl Checkout {
     pub async fn reload(&mut self, vault: &Arc<Vault>) -> Result<(), AccountError> {
         let (account, session) = vault.account_and_session(self.account.id).await?;
         self.account = account;
+        self.is_from_earlier = vault.session_is_from_earlier(self.account.id).await?;
         if let Some((_, session)) = session {
             self.login_epoch = session.login_epoch;
             self.since_ms = session.since_ms;
@@ -349,10 +422,6 @@ impl LeaseHandle {
     #[must_use]
     pub fn ttl(&self) -> Duration {
         self.ttl
-    }
-
-    pub(crate) fn hold(&self) -> Hold {
-        self.hold
     }
 }
 

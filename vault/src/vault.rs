@@ -3,6 +3,10 @@
 //! What is done in an open vault lives beside this: accounts, checkout, refresh, outbox, audit. No site and no manager
 //! is known here.
 
+mod backup;
+mod incarnation;
+mod rescue;
+mod restore;
 mod unlock;
 
 use std::{
@@ -12,18 +16,26 @@ use std::{
     sync::Arc,
 };
 
+pub use backup::{BackedUp, BackupError};
+use incarnation::{Beginning, Former};
+pub use rescue::{Rescue, RescuedAccount, RescuedSession};
+pub use restore::{Change, Counts, Inventory, Present, Restore, RestoreError, RestorePlan, Restored};
 use thiserror::Error;
-use unlock::{check_anchor, checked_slots, head_of, load, unlock};
+pub(crate) use unlock::checked_slots;
+use unlock::{check_anchor, head_of, header_of, load, unlock};
 
 use crate::{
+    age_plugin::PluginKey,
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
-    crypto::{FORMAT_VERSION, Header, Keyring, ScryptCost, SealError, SlotError, SlotKind, SlotRecipient, SlotRecord},
+    crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
+    inspect::Records,
+    key_slots::{NewSlot, SlotListError, check_list},
     keys::KeyBinder,
     model::{Action, Actor, Clock, IdError, Secret, VaultId},
     refresh::LoginQueues,
     store::{
-        Finding, KeyMaterial, Progress, Store, StoreError,
-        sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore},
+        Binder, Finding, KeyMaterial, Progress, Store, StoreError,
+        sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore, refuse_in_use},
     },
 };
 
@@ -45,52 +57,40 @@ pub struct Opener {
     pub clock: Arc<dyn Clock>,
 }
 
-/// A key slot to be made.
-pub enum NewSlot {
-    /// Unlocked by a passphrase, at this cost.
-    Passphrase {
-        /// What the slot is called.
-        label: String,
-        /// The passphrase.
-        passphrase: Secret,
-        /// scrypt's work factor.
-        cost: ScryptCost,
-    },
-    /// Unlocked by an age identity that somebody else keeps.
-    Identity {
-        /// What the slot is called.
-        label: String,
-        /// Identity file, systemd credential or recovery.
-        kind: SlotKind,
-        /// The public half.
-        recipient: SlotRecipient,
-    },
-}
-
 /// What a vault is unlocked with.
 pub enum UnlockWith {
     /// The passphrase of a slot.
     Passphrase(Secret),
-    /// The text of an age identity file.
+    /// The text of an age identity file, or of what a keyring of the system holds.
     Identity(Secret),
+    /// The passphrase of a combined slot, and the text of the key that a keyring of the system holds for it.
+    Both {
+        /// The passphrase.
+        passphrase: Secret,
+        /// The keyring's half.
+        half: Secret,
+    },
+    /// An identity file that names keys of age plugins.
+    Plugin(PluginKey),
 }
 
 /// An open vault; shared behind an `Arc`, ended by [`Vault::close`].
 pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) keys: Arc<Keyring>,
+    pub(crate) binder: Arc<KeyBinder>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
-    keeper: Arc<Keeper>,
+    paths: VaultPaths,
+    pub(crate) keeper: Arc<Keeper>,
 }
 
 /// Why a vault was not made. Nothing that was there before is changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// Nobody could ever open it.
-    #[error("a vault needs at least one key slot")]
-    NoSlot,
+    /// The slots do not go together: there is none, or too many, or what one needs is missing.
+    #[error(transparent)]
+    Slots(#[from] SlotListError),
     /// The anchor would lie with the vault.
     #[error("the folder of anchors must not be the vault's own: a rollback would take the anchor along")]
     AnchorBesideVault,
@@ -167,24 +167,24 @@ impl Vault {
     pub async fn open(paths: &VaultPaths, opener: Opener, with: UnlockWith) -> Result<Self, UnlockError> {
         let paths = paths.clone();
         blocking(move || {
-            let file = SqliteFile::open(&paths.file)?;
-            let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
-            let (anchor, mac) = anchor_file.read(file.vault())?;
-            let root = unlock(&file, &with)?;
-            // Anybody can wrap a root key of their own to a public recipient: the commitment tells it from ours.
-            if !root.commitment(file.vault()).check(&anchor.commitment) {
-                return Err(UnlockError::CannotUnlock);
+            let mut tries = 1;
+            loop {
+                let file = SqliteFile::open(&paths.file)?;
+                let generation = file.key_material().generation;
+                match Self::open_file(&paths, file, &opener, &with) {
+                    // Another process changed the keys while this one looked at those of before.
+                    Err(_) if tries < OPEN_TRIES && has_other_keys(&paths.file, generation) => tries += 1,
+                    opened => return opened,
+                }
             }
-            let keys = load(&file, root)?;
-            anchor.check_mac(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
-            let keys = Arc::new(keys);
-            check_anchor(&file, &anchor_file, &keys, anchor)?;
-            Self::start(file, anchor_file, keys, opener).map_err(UnlockError::from)
         })
         .await
     }
 
     /// Accepts the vault as it is and makes its anchor anew: a person's decision, after a full check.
+    ///
+    /// Unless a sound anchor shows that nothing was lost, a new incarnation begins: what the lost time may have granted,
+    /// sent or spent is then fenced, looked up or waited for.
     ///
     /// # Errors
     /// [`UnlockError::Findings`] when the check finds anything; [`UnlockError::RolledBack`] when a sound anchor knows a
@@ -198,35 +198,48 @@ impl Vault {
         progress: Progress,
     ) -> Result<Self, UnlockError> {
         let paths = paths.clone();
-        let (vault, anchor_file) = blocking(move || {
+        let (vault, anchor_file, beginning) = blocking(move || {
             let file = SqliteFile::open(&paths.file)?;
             let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
             let present = anchor_file.read(file.vault()).ok();
             let root = unlock(&file, &with)?;
             if let Some((anchor, _)) = &present
-                && !root.commitment(file.vault()).check(&anchor.commitment)
+                && !anchor.may_be(&root.commitment(file.vault()))
             {
                 return Err(UnlockError::OtherRoot);
             }
             let keys = Arc::new(load(&file, root)?);
-            let sound = present.filter(|(anchor, mac)| anchor.check_mac(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
-            if let Some(anchor) = sound
-                && !accept_rollback
-                && !file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(&anchor))?
-            {
+            let sound = present.filter(|(anchor, mac)| anchor.check(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
+            let is_whole = match &sound {
+                Some(anchor) => file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(anchor))?,
+                None => false,
+            };
+            if let Some(anchor) = sound.filter(|_| !is_whole && !accept_rollback) {
                 return Err(UnlockError::RolledBack { anchored: anchor.counter, found: file.head()?.counter });
             }
-            let vault = Self::start(file, anchor_file.clone(), keys, opener)?;
-            Ok((vault, anchor_file))
+            let (keys, beginning) = if is_whole {
+                (keys, None)
+            } else {
+                refuse_in_use(file.path())?;
+                let header = header_of(&file, &keys)?;
+                let (keys, beginning) = Beginning::after(keys, &header, Former::default(), opener.clock.wall_ms())?;
+                (keys, Some(beginning))
+            };
+            let vault = Self::start(file, Some((anchor_file.clone(), paths.anchors)), keys, opener)?;
+            Ok((vault, anchor_file, beginning))
         })
         .await?;
-        let findings = vault.store.verify(progress).await?;
+        let findings = vault.verify(progress).await?;
         if !findings.is_empty() {
             return Err(UnlockError::Findings(findings));
         }
-        let (keys, head) = (Arc::clone(&vault.keys), vault.store.head());
+        // In front of the anchor: should a crash come between, the vault is adopted once more.
+        match beginning {
+            Some(beginning) => beginning.begin(&vault, Action::AdoptAnchor, "anchor adopted by a person").await?,
+            None => vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?,
+        }
+        let (keys, head) = (vault.keys(), vault.store.head());
         blocking(move || anchor_file.write_first(&keys, head)).await?;
-        vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?;
         Ok(vault)
     }
 
@@ -257,22 +270,18 @@ impl Vault {
     /// The vault's id.
     #[must_use]
     pub fn id(&self) -> VaultId {
-        self.keys.vault()
+        self.keys().vault()
     }
 
-    /// Checks everything there is: rows, digest, audit chain, and that every record opens.
+    /// Checks everything there is, each row once: rows, digest, references, audit chain, slots, pages, and that every record
+    /// opens, reads, and is indexed by what it says.
+    ///
+    /// `progress` gets (done, all) in rows. At most 1,000 findings are told.
     ///
     /// # Errors
     /// [`StoreError`] when the check itself could not be made; what it found is the value.
     pub async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
-        let mut findings = self.store.verify(progress).await?;
-        match self.check_records().await {
-            Ok(more) => findings.extend(more),
-            // The store's check has named it: rows that cannot be read cannot be opened.
-            Err(StoreError::Tampered { .. } | StoreError::File(_)) if !findings.is_empty() => {}
-            Err(error) => return Err(error),
-        }
-        Ok(findings)
+        self.store.verify(Arc::new(Records(Arc::clone(&self.binder))), progress).await
     }
 
     /// The key slots, as they were authenticated.
@@ -281,29 +290,73 @@ impl Vault {
     /// [`StoreError`] when they cannot be read, or are not what the header vouches for.
     pub async fn slots(&self) -> Result<Vec<SlotRecord>, StoreError> {
         let material = self.store.key_material().await?;
-        checked_slots(&self.keys, &material)
+        checked_slots(&self.keys(), &material)
     }
 
+    /// The keys as they are now: they may change between two looks.
+    pub(crate) fn keys(&self) -> Arc<Keyring> {
+        self.binder.keys()
+    }
+
+    fn open_file(
+        paths: &VaultPaths,
+        file: SqliteFile,
+        opener: &Opener,
+        with: &UnlockWith,
+    ) -> Result<Self, UnlockError> {
+        let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
+        let (anchor, mac) = anchor_file.read(file.vault())?;
+        let root = unlock(&file, with)?;
+        // Anybody can wrap a root key of their own to a public recipient: the commitment tells it from ours.
+        if !anchor.may_be(&root.commitment(file.vault())) {
+            return Err(UnlockError::CannotUnlock);
+        }
+        let keys = load(&file, root)?;
+        anchor.check(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        let is_only_announced = !anchor.commitment.check(&keys.commitment());
+        let keys = Arc::new(keys);
+        check_anchor(&file, &anchor_file, &keys, anchor)?;
+        let vault = Self::start(file, Some((anchor_file, paths.anchors.clone())), keys, opener.clone())?;
+        if is_only_announced {
+            // Whoever installed the root key did not come to write the anchor under it.
+            vault.keeper.move_now()?;
+        }
+        Ok(vault)
+    }
+
+    /// Starts the store on an unlocked file; with the anchor, where it is the vault itself and not a copy of it.
     fn start(
         file: SqliteFile,
-        anchor_file: AnchorFile,
+        anchor: Option<(AnchorFile, PathBuf)>,
         keys: Arc<Keyring>,
         opener: Opener,
     ) -> Result<Self, StoreError> {
-        let binder = Arc::new(KeyBinder::new(Arc::clone(&keys)));
-        let store: Arc<SqliteStore> = Arc::new(file.start(binder, Arc::clone(&opener.clock))?);
+        let path = file.path().to_owned();
+        let binder = Arc::new(KeyBinder::following(keys, file.key_material().generation));
+        let bound = Arc::clone(&binder) as Arc<dyn Binder>;
+        let store: Arc<SqliteStore> = Arc::new(file.start(bound, Arc::clone(&opener.clock))?);
         let forget = Arc::clone(&store);
         let head = store.watch();
-        let keeper = Keeper::start(anchor_file, Arc::clone(&keys), head, move |counter| forget.anchored(counter))
-            .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
-        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
+        let (anchor_file, anchors) = anchor.unzip();
+        let keeper = match anchor_file {
+            Some(anchor_file) => {
+                Keeper::start(anchor_file, Arc::clone(&binder), head, move |counter| forget.anchored(counter))
+                    .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?
+            }
+            None => Keeper::of_a_copy(Arc::clone(&binder), head),
+        };
+        let paths = VaultPaths { file: path, anchors: anchors.unwrap_or_default() };
+        Ok(Self { store, binder, opener, logins: LoginQueues::default(), paths, keeper: Arc::new(keeper) })
     }
 }
 
+/// Whether the file has key slots of another generation by now.
+fn has_other_keys(file: &Path, generation: u64) -> bool {
+    SqliteFile::open(file).is_ok_and(|file| file.key_material().generation != generation)
+}
+
 fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault, InitError> {
-    if slots.is_empty() {
-        return Err(InitError::NoSlot);
-    }
+    let slots = slots.into_iter().map(NewSlot::draft).collect::<Result<Vec<_>, _>>()?;
     let folder = paths.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if same_folder(folder, &paths.anchors) {
         return Err(InitError::AnchorBesideVault);
@@ -312,7 +365,8 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let now_ms = opener.clock.wall_ms();
     let vault = VaultId::generate().map_err(|_: IdError| InitError::NoRandomness)?;
     let keys = Keyring::generate(vault).map_err(|_| InitError::NoRandomness)?;
-    let slots = slots.into_iter().map(|slot| new_slot(&keys, slot, now_ms)).collect::<Result<Vec<_>, _>>()?;
+    let slots = slots.iter().map(|slot| slot.seal(&keys, now_ms)).collect::<Result<Vec<_>, _>>()?;
+    check_list(&slots)?;
     let material = KeyMaterial {
         generation: 1,
         slots_mac: keys.slots_mac(1, &slots),
@@ -331,6 +385,9 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
         audit: Vec::new(),
         created_ms: now_ms,
         log_sum: [0; 32],
+        rekey: None,
+        steps_spent_until_ms: 0,
+        incarnation_since_ms: 0,
     };
     let keys = Arc::new(keys);
     let binder = KeyBinder::new(Arc::clone(&keys));
@@ -338,18 +395,7 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let head = file.head()?;
     let anchor_file = AnchorFile::of(&paths.anchors, vault);
     anchor_file.write_first(&keys, head)?;
-    Ok(Vault::start(file, anchor_file, keys, opener)?)
-}
-
-fn new_slot(keys: &Keyring, slot: NewSlot, now_ms: i64) -> Result<SlotRecord, SlotError> {
-    match slot {
-        NewSlot::Passphrase { label, passphrase, cost } => {
-            SlotRecord::with_passphrase(keys, &label, now_ms, &passphrase, cost)
-        }
-        NewSlot::Identity { label, kind, recipient } => {
-            SlotRecord::with_identity(kind, keys, &label, now_ms, &recipient)
-        }
-    }
+    Ok(Vault::start(file, Some((anchor_file, paths.anchors.clone())), keys, opener)?)
 }
 
 /// Runs what may take long (scrypt, syncs) beside the runtime's threads.
@@ -365,3 +411,6 @@ pub(crate) async fn blocking<T: Send + 'static, E: Send + 'static>(
 fn same_folder(one: &Path, other: &Path) -> bool {
     one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
+
+/// Unlocking takes half a second, a change of keys a person: two of them within one opening are a lot.
+const OPEN_TRIES: usize = 4;

@@ -2,13 +2,15 @@
 //!
 //! Never a command line, which every user of the machine can read. Knows no manager.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use keyring_core::{Entry, api::CredentialStoreApi};
 use latchkey_vault::Secret;
 use thiserror::Error;
 
-use crate::secret_file::{self, SecretFileError};
+use crate::{
+    keyring::{Keyring, KeyringError},
+    secret_file::{self, SecretFileError},
+};
 
 /// Where the key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +19,10 @@ pub enum KeySource {
     File(PathBuf),
     /// An environment variable.
     Env(String),
-    /// The Secret Service of the desktop, or else the kernel's keyring of this user.
+    /// A keyring of the system: the one that is set, or else the first that has it.
     Keyring {
+        /// Which one is set.
+        keyring: Option<Keyring>,
         /// The entry's service.
         service: String,
         /// The entry's user.
@@ -37,16 +41,8 @@ pub enum KeyError {
     #[error("the environment variable {0} holds no key")]
     Env(String),
     /// No keyring has it.
-    #[error("no keyring has it: Secret Service: {secret_service}; kernel keyring: {kernel}")]
-    Keyring {
-        /// What the Secret Service said.
-        secret_service: String,
-        /// What the kernel said.
-        kernel: String,
-    },
-    /// The keyring waits for somebody to unlock it.
-    #[error("the keyring did not answer within {} s; unlock it and try again", KEYRING_WITHIN.as_secs())]
-    TooLong,
+    #[error("no keyring has it: {}", .0.iter().map(KeyringError::to_string).collect::<Vec<_>>().join("; "))]
+    Keyring(Vec<KeyringError>),
 }
 
 impl KeySource {
@@ -61,57 +57,33 @@ impl KeySource {
                 let value = std::env::var(name).ok().filter(|value| !value.is_empty());
                 value.map(Secret::new).ok_or_else(|| KeyError::Env(name.clone()))
             }
-            Self::Keyring { service, user } => {
-                let (service, user) = (service.clone(), user.clone());
-                // The Secret Service's client blocks, and refuses to from within a runtime's thread.
-                let reading = tokio::task::spawn_blocking(move || from_keyrings(&service, &user));
-                match tokio::time::timeout(KEYRING_WITHIN, reading).await {
-                    Err(_) => Err(KeyError::TooLong),
-                    Ok(Ok(read)) => read,
-                    Ok(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+            Self::Keyring { keyring, service, user } => {
+                let (keyring, service, user) = (*keyring, service.clone(), user.clone());
+                match tokio::task::spawn_blocking(move || from_keyrings(keyring, &service, &user)).await {
+                    Ok(read) => read,
+                    Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
                 }
             }
         }
     }
 }
 
-fn from_keyrings(service: &str, user: &str) -> Result<Secret, KeyError> {
-    let password = |entry: keyring_core::Result<Entry>| entry.and_then(|entry| entry.get_password());
-    let no_modifiers: Option<&HashMap<&str, &str>> = None;
-    let desktop = zbus_secret_service_keyring_store::Store::new();
-    let secret_service = match password(desktop.and_then(|store| store.build(service, user, no_modifiers))) {
-        Ok(key) => return Ok(Secret::new(key)),
-        Err(error) => said(&error),
-    };
-    let kernel = linux_keyutils_keyring_store::Store::new();
-    match password(kernel.and_then(|store| store.build(service, user, no_modifiers))) {
-        Ok(key) => Ok(Secret::new(key)),
-        Err(error) => Err(KeyError::Keyring { secret_service, kernel: said(&error) }),
+fn from_keyrings(set: Option<Keyring>, service: &str, user: &str) -> Result<Secret, KeyError> {
+    let mut said = Vec::new();
+    for keyring in Keyring::ALL.into_iter().filter(|keyring| set.is_none_or(|set| set == *keyring)) {
+        match keyring.read(service, user) {
+            Ok(key) => return Ok(key),
+            Err(error) => said.push(error),
+        }
     }
+    Err(KeyError::Keyring(said))
 }
-
-/// What a keyring says, without what it may have read: its errors can carry the bytes of the secret.
-fn said(error: &keyring_core::Error) -> String {
-    use keyring_core::Error;
-    match error {
-        Error::PlatformFailure(_) => "it is not running or refuses to answer",
-        Error::NoStorageAccess(_) => "it is locked or may not be used",
-        Error::NoEntry => "it has no such entry",
-        Error::BadEncoding(_) | Error::BadDataFormat(..) => "the entry is not text",
-        Error::Ambiguous(_) => "it has several such entries",
-        _ => "the entry cannot be read",
-    }
-    .to_owned()
-}
-
-/// A person may have to unlock the keyring first.
-const KEYRING_WITHIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::{KeyError, KeySource, said};
+    use super::{KeyError, KeySource};
 
     #[tokio::test]
     async fn a_variable_that_is_not_set_is_named_in_the_error() {
@@ -119,11 +91,5 @@ mod tests {
         let error = KeySource::Env(name.to_owned()).read().await.unwrap_err();
         assert!(matches!(&error, KeyError::Env(own) if own == name), "{error}");
         assert!(KeySource::Env("PATH".to_owned()).read().await.is_ok());
-    }
-
-    #[test]
-    fn what_a_keyring_read_is_not_part_of_its_error() {
-        let error = keyring_core::Error::BadEncoding(b"canary".to_vec());
-        assert!(!said(&error).contains("canary"));
     }
 }

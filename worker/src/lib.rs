@@ -13,6 +13,7 @@ mod event;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod keyring;
 pub mod logging;
 pub mod process;
 mod report;

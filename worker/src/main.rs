@@ -7,13 +7,13 @@ use std::{
 };
 
 use clap::Parser;
-use latchkey_vault::{Opener, SystemClock, Vault, model::Actor};
+use latchkey_vault::{Nobody, Opener, SystemClock, Vault};
 use latchkey_worker::{
     logging::{self, LogArgs},
     process,
-    service::{self, ServeOptions},
+    service::{self, ServeOptions, UNLOCKS_MAX},
     settings::{Folders, Settings, SettingsArgs},
-    unlock::{self, UnlockSourceError},
+    unlock::{self, Around, UnlockSourceError},
 };
 
 /// Pulls tasks from the manager, works on them at authorised sites, reports.
@@ -60,16 +60,33 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let settings = Settings::load(&args.settings, &Folders::of_user()?)?;
     let credentials = unlock::credentials_folder();
     let source = unlock::source(settings.unlock.as_ref(), credentials.as_deref()).ok_or(UnlockSourceError::Nothing)?;
-    let with = source.read(credentials.as_deref())?;
-    let uid = rustix::process::getuid().as_raw();
-    let actor = Actor { uid, pid: std::process::id(), name: settings.worker.name.clone() };
-    let opener = Opener { actor, clock: Arc::new(SystemClock::new()?) };
-    let vault = Arc::new(Vault::open(&settings.vault, opener, with).await?);
+    let around = Around {
+        vault: &settings.vault.file,
+        credentials: credentials.as_deref(),
+        keyring: settings.keyring.unwrap_or_default(),
+        asks: Arc::new(Nobody),
+    };
+    let opener = Opener { actor: process::actor(&settings.worker.name), clock: Arc::new(SystemClock::new()?) };
     let options = ServeOptions { concurrency: args.concurrency.map(usize::from), until_idle: args.until_idle };
-    let served = service::serve(&settings, options, Arc::clone(&vault), stop, |_| ()).await;
-    let closed = vault.close().await;
-    let summary = served?;
-    closed?;
+    let mut unlocks = 0;
+    let summary = loop {
+        unlocks += 1;
+        // Beside the runtime's threads: a keyring or an age plugin may take a while.
+        let with = tokio::task::block_in_place(|| source.read(&around))?;
+        let vault = Arc::new(Vault::open(&settings.vault, opener.clone(), with).await?);
+        let served = service::serve(&settings, options, Arc::clone(&vault), stop.clone(), |_| ()).await;
+        let closed = vault.close().await;
+        match served {
+            Err(error) if error.is_rekeyed() && source.can_be_read_again() && unlocks < UNLOCKS_MAX => {
+                tracing::warn!("the vault's keys were changed; unlocking it again");
+            }
+            served => {
+                let summary = served?;
+                closed?;
+                break summary;
+            }
+        }
+    };
     tracing::info!(
         done = summary.done,
         failed = summary.failed,

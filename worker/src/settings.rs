@@ -26,6 +26,7 @@ pub use args::SettingsArgs;
 
 use crate::{
     api_key::{KeyError, KeySource},
+    keyring::Keyring,
     unlock::UnlockSource,
 };
 
@@ -51,6 +52,8 @@ pub struct Settings {
     pub sites: PathBuf,
     /// PEM certificates to trust at sites, beside the machine's.
     pub sites_ca_file: Option<PathBuf>,
+    /// The keyring of the system that is used; none: the Secret Service, and for the manager's key any.
+    pub keyring: Option<Keyring>,
     /// What unlocks the vault; none: a systemd credential, or a person.
     pub unlock: Option<UnlockSource>,
     /// The manager; none where there is none.
@@ -204,6 +207,7 @@ impl Settings {
             }
         };
         let file = file::parse(&path, text.as_deref().unwrap_or_default())?;
+        let keyring = args.keyring_store.or(file.keyring);
         let base = path.parent().unwrap_or(Path::new(".")).to_owned();
         let pick = |flag: &Option<PathBuf>, file: Option<file::FilePath>, default: PathBuf| {
             flag.clone().or_else(|| file.map(|path| path.below(&base))).unwrap_or(default)
@@ -215,11 +219,13 @@ impl Settings {
             },
             sites: pick(&args.sites, file.sites, folders.config.join("sites.toml")),
             sites_ca_file: file.sites_ca_file.map(|path| path.below(&base)),
+            keyring,
             unlock: match &args.identity {
                 Some(path) => Some(UnlockSource::IdentityFile(path.clone())),
+                None if args.unlock_by_keyring => Some(UnlockSource::Keyring),
                 None => file.unlock.map(|unlock| unlock.below(&base)),
             },
-            manager: file::manager(file.manager, args, &base, &path)?,
+            manager: file::manager(file.manager, args, &base, &path, keyring)?,
             worker: file.worker,
             file: text.map(|_| path),
         })

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod audit;
+mod backup;
 mod bad_input;
 mod home;
 mod init;
+mod keys;
 mod life;
 mod servers;
 mod tampering;

@@ -8,7 +8,7 @@ use super::{LoginIntent, Malformed, MessageBody, SessionRecord};
 use crate::{
     Secret,
     cookies::Jar,
-    model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Fields, Standing},
+    model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Fields, Outcome, Standing},
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -123,20 +123,21 @@ proptest! {
         };
         prop_assert!(LoginIntent::from_bytes(&intent.to_bytes()).is_ok_and(|read| read == intent));
 
-        let actor = Actor { uid: lost_before, pid: 7, name: name.clone() };
-        let event = AuditEvent { at_ms, actor, action: Action::from_u8(action).unwrap(), account, detail };
+        let actor = Actor { uid: lost_before, user: name.clone(), pid: 7, name: name.clone() };
+        let (action, outcome) = (Action::from_u8(action).unwrap(), Outcome::Refused);
+        let event = AuditEvent { at_ms, actor, action, outcome, account, detail };
         prop_assert!(AuditEvent::from_bytes(&event.to_bytes()).is_ok_and(|read| read == event));
 
         let update = MessageBody::Account { manager_id: name.clone(), update: body.clone().into() };
         let MessageBody::Account { manager_id, update } = MessageBody::from_bytes(&update.to_bytes()).unwrap() else {
             return Err(TestCaseError::fail("an update came back as a report"));
         };
-        prop_assert_eq!((manager_id, &*update), (name, &body));
-        let report = MessageBody::Task(body.clone().into());
-        let MessageBody::Task(read) = MessageBody::from_bytes(&report.to_bytes()).unwrap() else {
+        prop_assert_eq!((&manager_id, &*update), (&name, &body));
+        let report = MessageBody::Task { task: manager_id.clone(), body: body.clone().into() };
+        let MessageBody::Task { task, body: read } = MessageBody::from_bytes(&report.to_bytes()).unwrap() else {
             return Err(TestCaseError::fail("a report came back as an update"));
         };
-        prop_assert_eq!(&*read, &body);
+        prop_assert_eq!((task, &*read), (name, &body));
     }
 
     #[test]

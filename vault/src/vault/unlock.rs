@@ -12,20 +12,28 @@ use crate::{
     KeyBinder,
     anchor_file::{AnchorFile, AnchorFileError},
     crypto::{Anchor, Header, Keyring, OpenError, RootKey, SlotKind, SlotRecord, Unlock},
+    key_slots::SLOTS_MAX,
+    keys::agrees,
     store::{Head, KeyMaterial, StoreError, Tampering, same_mac, sqlite::SqliteFile},
 };
 
 /// The root key of the first slot that opens; not compared with any commitment yet.
 pub(super) fn unlock(file: &SqliteFile, with: &UnlockWith) -> Result<RootKey, UnlockError> {
-    let how = match with {
-        UnlockWith::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
-        UnlockWith::Identity(text) => Unlock::Identity(text),
+    let how = |slot: &SlotRecord| {
+        let kind = SlotKind::from_u8(slot.kind)?;
+        Some(match (kind, with) {
+            (SlotKind::Passphrase, UnlockWith::Passphrase(passphrase)) => Unlock::Passphrase(passphrase),
+            (SlotKind::Combined, UnlockWith::Both { passphrase, half }) => Unlock::Both(passphrase, half),
+            (SlotKind::Plugin, UnlockWith::Plugin(key)) => Unlock::Plugin(key),
+            (kind, UnlockWith::Identity(text)) if !kind.holds_identity() => Unlock::Identity(text),
+            (kind, UnlockWith::Plugin(key)) if !kind.holds_identity() => Unlock::Identity(&key.text),
+            _ => return None,
+        })
     };
-    let of_this_kind =
-        |slot: &SlotRecord| (slot.kind == SlotKind::Passphrase as u8) == matches!(with, UnlockWith::Passphrase(_));
     let slots = file.key_material().slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok());
-    let slots = slots.filter(of_this_kind);
-    slots.take(SLOTS_TRIED).find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
+    let tried = slots.filter_map(|slot| how(&slot).map(|how| (slot, how))).take(SLOTS_MAX);
+    let mut unlocked = tried.filter_map(|(slot, how)| slot.unlock(file.vault(), &how).ok());
+    unlocked.next().ok_or(UnlockError::CannotUnlock)
 }
 
 /// The keyring of an unlocked root key, the slot list authenticated, the incarnation taken from the sealed header.
@@ -34,14 +42,18 @@ pub(super) fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockEr
     let keys = Keyring::load(root, file.vault(), 1, &material.data_keys);
     let mut keys = keys.map_err(|_: OpenError| UnlockError::CannotUnlock)?;
     checked_slots(&keys, material)?;
-    let (counter, sealed) = file.header()?;
-    let header = Header::open(&keys, counter, &sealed);
-    let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
-    if header.data_epoch != keys.epoch() {
+    let header = header_of(file, &keys)?;
+    if !agrees(&header, &keys) {
         return Err(StoreError::tampered(Tampering::Header, None).into());
     }
     keys.set_incarnation(header.incarnation);
     Ok(keys)
+}
+
+/// The sealed header of a file.
+pub(super) fn header_of(file: &SqliteFile, keys: &Keyring) -> Result<Header, StoreError> {
+    let (counter, sealed) = file.header()?;
+    Header::open(keys, counter, &sealed).map_err(|_| StoreError::tampered(Tampering::Header, None))
 }
 
 /// Checks that the file knows the anchored commit.
@@ -59,7 +71,7 @@ pub(super) fn check_anchor(
         // While the passphrase was being stretched another process may have moved the anchor on and forgotten the
         // headers before it: only an anchor that stands still and is not known tells of a rollback.
         let (newer, mac) = anchor_file.read(file.vault())?;
-        newer.check_mac(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        newer.check(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         if newer.sequence == anchor.sequence {
             break;
         }
@@ -74,7 +86,7 @@ pub(super) fn head_of(anchor: &Anchor) -> Head {
 }
 
 /// The slots, once the MAC of their list was checked.
-pub(super) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
+pub(crate) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
     let tampered = || StoreError::tampered(Tampering::Header, None);
     let slots = material
         .slots
@@ -90,5 +102,3 @@ pub(super) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Ve
 
 /// Looks at an anchor that others move: they do so once a second, a look takes a millisecond.
 const ANCHOR_LOOKS: usize = 16;
-/// Slots tried for one unlock: each passphrase slot costs a key derivation, so an attacker's list must not stall us.
-const SLOTS_TRIED: usize = 16;

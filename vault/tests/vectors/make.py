@@ -174,6 +174,21 @@ def slots():
         yield {"cbor": cbor(record), "unlock": passphrase if kind == 1 else f"# a comment\n{text}\n"}
 
 
+def combined_slot():
+    """A passphrase's file within a file to a keyring's half: neither opens it alone."""
+    secret, half = fixed("slot identity combined"), fixed("keyring half")
+    public, half_public = (X25519PrivateKey.from_private_bytes(s).public_key().public_bytes_raw() for s in (secret, half))
+    passphrase, text = "tr0ub4dor & 3", bech32("age-secret-key-", secret).upper()
+    inner = age_scrypt(passphrase.encode(), 15, fixed("combined scrypt salt", 16), fixed("combined scrypt file key", 16),
+                       fixed("combined scrypt nonce", 16), text.encode())
+    protected = age_x25519(half_public, fixed("ephemeral half"), fixed("file key half", 16), fixed("nonce half", 16), inner)
+    wrapped = age_x25519(public, fixed("ephemeral combined"), fixed("file key combined", 16), fixed("nonce combined", 16),
+                         VAULT + u32(ROOT_EPOCH) + ROOT)
+    record = {1: fixed("slot combined", 16), 2: 7, 3: "both", 4: 1_700_000_000_000, 5: bech32("age", public), 6: protected,
+              7: wrapped}
+    return {"cbor": cbor(record), "passphrase": passphrase, "half": bech32("age-secret-key-", half).upper()}
+
+
 def header():
     audit = {1: 1 << 40, 2: 9, 3: 1000, 4: fixed("audit link")}
     fields = {1: 70000, 2: fixed("digest top"), 3: 5, 4: fixed("slots mac"), 5: 1, 6: 1, 7: INCARNATION, 8: 7, 9: [audit],
@@ -258,6 +273,7 @@ def vectors():
         "blind_index": {"label": "site", "parts": [b"example.org", b""],
                         "index": data_mac(b"latchkey/v1/blind-index", framed([b"site", b"example.org", b""]))[:16]},
         "slots": all_slots,
+        "combined_slot": combined_slot(),
         "slots_mac": {"generation": 5,
                       "mac": root_mac(b"latchkey/v1/slots", VAULT + u64(5) + framed(s["cbor"] for s in all_slots))},
         "header": {"cbor": header_cbor, "salt": header_salt, "sealed": header_sealed},

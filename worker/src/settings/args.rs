@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::keyring::Keyring;
+
 /// Flags over environment; what is absent is the settings file's to say.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Settings")]
@@ -58,6 +60,19 @@ pub struct SettingsArgs {
         value_name = "FILE"
     )]
     pub identity: Option<PathBuf>,
+    /// Unlock with the key that the system's keyring holds for this vault
+    #[arg(long, global = true, env = "LATCHKEY_UNLOCK_BY_KEYRING", hide_env_values = true, hide_short_help = true)]
+    pub unlock_by_keyring: bool,
+    /// Which keyring of the system: secret-service or keyutils [default: secret-service]
+    #[arg(
+        long,
+        global = true,
+        env = "LATCHKEY_KEYRING",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "KEYRING"
+    )]
+    pub keyring_store: Option<Keyring>,
     /// Base URL of the manager, before /api/v1
     #[arg(
         long,

@@ -14,6 +14,7 @@ use toml::Spanned;
 use super::{ManagerSettings, Place, SettingsArgs, SettingsError, WorkerSettings};
 use crate::{
     api_key::KeySource,
+    keyring::Keyring,
     unlock::{CredentialName, UnlockSource},
 };
 
@@ -23,6 +24,7 @@ pub(super) struct File {
     pub(super) anchors: Option<FilePath>,
     pub(super) sites: Option<FilePath>,
     pub(super) sites_ca_file: Option<FilePath>,
+    pub(super) keyring: Option<Keyring>,
     pub(super) unlock: Option<Unlock>,
     pub(super) manager: Option<Manager>,
     pub(super) worker: WorkerSettings,
@@ -33,6 +35,7 @@ pub(super) enum Unlock {
     IdentityFile(FilePath),
     Credential(CredentialName),
     PassphraseFd(u32),
+    Keyring,
 }
 
 /// The manager's table, with the line of its address.
@@ -95,6 +98,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, SettingsError> {
         anchors: tables.anchors,
         sites: tables.sites,
         sites_ca_file: tables.sites_ca_file,
+        keyring: tables.keyring,
         unlock,
         manager,
         worker: tables.worker.into(),
@@ -107,13 +111,14 @@ pub(super) fn manager(
     args: &SettingsArgs,
     base: &Path,
     path: &Path,
+    keyring: Option<Keyring>,
 ) -> Result<Option<ManagerSettings>, SettingsError> {
     let file = file.unwrap_or_default();
     let in_file = |line, key: &str| Place::File { path: path.to_owned(), line, key: key.to_owned() };
     let invalid = |place, problem: String| SettingsError::Invalid { place, problem };
     let key = match (&args.manager_key_file, file.key) {
         (Some(path), _) => Some(KeySource::File(path.clone())),
-        (None, key) => key.map(|key| key.below(base)),
+        (None, key) => key.map(|key| key.below(base, keyring)),
     };
     let (text, place) = match (&args.manager_url, file.base_url) {
         (Some(url), _) => (url.clone(), Place::Flag("--manager-url")),
@@ -141,16 +146,17 @@ impl Unlock {
             Self::IdentityFile(path) => UnlockSource::IdentityFile(path.below(base)),
             Self::Credential(name) => UnlockSource::Credential(name),
             Self::PassphraseFd(fd) => UnlockSource::PassphraseFd(fd),
+            Self::Keyring => UnlockSource::Keyring,
         }
     }
 }
 
 impl Key {
-    fn below(self, base: &Path) -> KeySource {
+    fn below(self, base: &Path, keyring: Option<Keyring>) -> KeySource {
         match self {
             Self::File(path) => KeySource::File(path.below(base)),
             Self::Env(name) => KeySource::Env(name),
-            Self::Keyring(KeyringEntry { service, user }) => KeySource::Keyring { service, user },
+            Self::Keyring(KeyringEntry { service, user }) => KeySource::Keyring { keyring, service, user },
         }
     }
 }
@@ -190,6 +196,7 @@ struct Tables {
     anchors: Option<FilePath>,
     sites: Option<FilePath>,
     sites_ca_file: Option<FilePath>,
+    keyring: Option<Keyring>,
     unlock: Option<Spanned<UnlockTable>>,
     manager: Option<Spanned<ManagerTable>>,
     worker: WorkerTable,
@@ -201,15 +208,18 @@ struct UnlockTable {
     identity_file: Option<FilePath>,
     credential: Option<CredentialName>,
     passphrase_fd: Option<u32>,
+    #[serde(default)]
+    keyring: bool,
 }
 
 impl UnlockTable {
     fn choose(self) -> Result<Unlock, &'static str> {
-        match (self.identity_file, self.credential, self.passphrase_fd) {
-            (Some(path), None, None) => Ok(Unlock::IdentityFile(path)),
-            (None, Some(name), None) => Ok(Unlock::Credential(name)),
-            (None, None, Some(fd)) => Ok(Unlock::PassphraseFd(fd)),
-            _ => Err("exactly one of `identity_file`, `credential` and `passphrase_fd` is expected"),
+        match (self.identity_file, self.credential, self.passphrase_fd, self.keyring) {
+            (Some(path), None, None, false) => Ok(Unlock::IdentityFile(path)),
+            (None, Some(name), None, false) => Ok(Unlock::Credential(name)),
+            (None, None, Some(fd), false) => Ok(Unlock::PassphraseFd(fd)),
+            (None, None, None, true) => Ok(Unlock::Keyring),
+            _ => Err("exactly one of `identity_file`, `credential`, `passphrase_fd` and `keyring = true` is expected"),
         }
     }
 }

@@ -8,6 +8,7 @@ use proptest::{collection, prelude::*, sample::Index};
 use super::{Folders, Place, Settings, SettingsArgs, SettingsError, SitesFileError, file};
 use crate::{
     api_key::KeySource,
+    keyring::Keyring,
     unlock::{CredentialName, UnlockSource},
 };
 
@@ -15,6 +16,7 @@ const WHOLE: &str = r#"vault = "v/team.db"
 anchors = "/var/lib/anchors"
 sites = "sites.toml"
 sites_ca_file = "ca.pem"
+keyring = "keyutils"
 
 [unlock]
 credential = "team"
@@ -82,7 +84,10 @@ fn a_whole_file_is_read_and_its_paths_are_relative_to_it() {
     assert_eq!(settings.unlock, Some(UnlockSource::Credential(name)));
     let manager = settings.manager.unwrap();
     assert_eq!(manager.base_url.to_string(), "https://manager.example/below");
-    assert_eq!(manager.key, KeySource::Keyring { service: "latchkey".into(), user: "team".into() });
+    assert_eq!(
+        manager.key,
+        KeySource::Keyring { keyring: Some(Keyring::Keyutils), service: "latchkey".into(), user: "team".into() }
+    );
     assert_eq!(manager.timeout, Duration::from_secs(5));
     assert_eq!((settings.worker.name.as_str(), settings.worker.concurrency), ("worker-7", 32));
 }

@@ -8,7 +8,7 @@ use std::{
 
 use latchkey_vault::{
     VaultId,
-    crypto::{SlotKind, SlotRecord},
+    crypto::{ScryptCost, SlotKind, SlotRecord},
     store::sqlite::SqliteFile,
 };
 use latchkey_worker::{
@@ -18,7 +18,7 @@ use latchkey_worker::{
 };
 
 use super::Check;
-use crate::{commands::init::word, failure::Failure, printer::safe, time::ago};
+use crate::{commands::key::making::UNLOCK_MS, failure::Failure, printer::safe, time::ago};
 
 /// All of them.
 pub(super) fn checks(settings: &Settings, now_ms: i64) -> Vec<Check> {
@@ -27,7 +27,10 @@ pub(super) fn checks(settings: &Settings, now_ms: i64) -> Vec<Check> {
     match SqliteFile::open(&paths.file) {
         Ok(file) => {
             checks.push(Check::ok("vault", format!("{} ({})", paths.file.display(), file.vault())));
-            checks.push(slots(&file.key_material().slots));
+            let slots = &file.key_material().slots;
+            let slots: Vec<_> = slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok()).collect();
+            checks.push(listed(&slots));
+            checks.extend(scrypt(&slots));
             checks.push(anchor(&paths.anchors, file.vault(), now_ms));
         }
         Err(error) => checks.push(Check::failed("vault", Failure::from(error).about_vault(&paths.file))),
@@ -75,10 +78,9 @@ fn is_open(path: &Path) -> io::Result<Option<&'static str>> {
     })
 }
 
-fn slots(slots: &[Vec<u8>]) -> Check {
-    let records: Vec<_> = slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok()).collect();
+fn listed(records: &[SlotRecord]) -> Check {
     let names = records.iter().map(|slot| {
-        let kind = SlotKind::from_u8(slot.kind).map_or("of a later version", word);
+        let kind = SlotKind::from_u8(slot.kind).map_or("of a later version", SlotKind::word);
         format!("{kind} ({})", safe(&slot.label))
     });
     let detail = names.collect::<Vec<_>>().join(", ");
@@ -90,6 +92,18 @@ fn slots(slots: &[Vec<u8>]) -> Check {
         return Check::warn("slots", detail, mend);
     }
     Check::ok("slots", detail)
+}
+
+/// What the weakest passphrase slot costs whoever guesses, beside what this machine would choose now.
+fn scrypt(records: &[SlotRecord]) -> Option<Check> {
+    let least = records.iter().filter_map(SlotRecord::cost).min()?;
+    let now = ScryptCost::measured(UNLOCK_MS);
+    let detail = format!("2^{}; this machine would choose 2^{} now", least.log2_n(), now.log2_n());
+    if least.log2_n() + COST_STEPS_BEHIND > now.log2_n() {
+        return Some(Check::ok("scrypt", detail));
+    }
+    let mend = "add a slot with the passphrase at today's cost (`latchkey key add --passphrase --label NEW`), then remove the old one";
+    Some(Check::warn("scrypt", detail, mend))
 }
 
 fn anchor(folder: &Path, vault: VaultId, now_ms: i64) -> Check {
@@ -131,6 +145,10 @@ fn unlocking(settings: &Settings) -> Check {
             let detail = format!("by the systemd credential {}, which only the unit has", name.as_str());
             return Check::ok("unlocking", detail);
         }
+        UnlockSource::Keyring => {
+            let keyring = settings.keyring.unwrap_or_default();
+            return Check::ok("unlocking", format!("by {keyring}, which is not asked here"));
+        }
         UnlockSource::PassphraseFd(fd) => {
             return Check::ok("unlocking", format!("by a passphrase from descriptor {fd}"));
         }
@@ -138,5 +156,7 @@ fn unlocking(settings: &Settings) -> Check {
     Check::fail("unlocking", detail, "check the path, chmod 600 the file")
 }
 
+/// So many doublings behind, guessing costs a quarter of what it could; one may be the noise of the measurement.
+const COST_STEPS_BEHIND: u8 = 2;
 /// Anchors looked at: a user has a handful of vaults.
 const ANCHORS_MAX: usize = 1000;

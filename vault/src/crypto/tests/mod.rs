@@ -4,6 +4,7 @@
 
 mod anchoring;
 mod authenticating;
+mod combined;
 mod keys;
 mod sealing;
 mod slots;

@@ -47,6 +47,7 @@ struct Vectors {
     audit_link: AuditLink,
     blind_index: BlindIndex,
     slots: Vec<Slot>,
+    combined_slot: CombinedSlot,
     slots_mac: SlotsMac,
     header: HeaderVector,
     anchor: AnchorVector,
@@ -136,6 +137,14 @@ struct BlindIndex {
 struct Slot {
     cbor: Hex,
     unlock: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CombinedSlot {
+    cbor: Hex,
+    passphrase: String,
+    half: String,
 }
 
 #[derive(Deserialize)]
@@ -258,6 +267,18 @@ fn slots_are_encoded_byte_for_byte_and_unlock() {
     }
     assert_eq!(slots.iter().map(|slot| slot.kind).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(keyring.slots_mac(vectors.slots_mac.generation, &slots), vectors.slots_mac.mac.array());
+}
+
+#[test]
+fn a_combined_slot_is_encoded_byte_for_byte_and_unlocks_by_both_its_secrets() {
+    let (vectors, keyring) = vectors();
+    let CombinedSlot { cbor, passphrase, half } = &vectors.combined_slot;
+    let slot = SlotRecord::from_bytes(&cbor.0).unwrap();
+    assert_eq!((slot.kind, slot.to_bytes()), (7, cbor.0.clone()));
+    let (passphrase, half) = (Secret::copy_of(passphrase), Secret::copy_of(half));
+    let root = slot.unlock(vault(&vectors), &Unlock::Both(&passphrase, &half)).unwrap();
+    assert!(root.commitment(vault(&vectors)).check(&keyring.commitment()));
+    assert!(slot.unlock(vault(&vectors), &Unlock::Both(&half, &half)).is_err());
 }
 
 #[test]

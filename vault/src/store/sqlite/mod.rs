@@ -3,12 +3,22 @@
 //! Path to disk: verb → `Writer::submit` → savepoint in a group → digest, audit link, header → one sync.
 //! Knows rows, never what is sealed in them.
 
+mod chain;
+mod check;
 mod checkpoint;
+mod copy;
+#[cfg(test)]
+pub(crate) mod killing;
 mod known;
+mod names;
 mod presence;
 mod profile;
 mod reader;
+mod rekey;
+mod replace;
+mod salvage;
 mod schema;
+mod scrub;
 mod tables;
 mod turn;
 mod tx;
@@ -18,22 +28,27 @@ mod writer;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
-pub(crate) use profile::check_private;
+pub(crate) use profile::{check_local, check_private, create_private, parent, with_suffix};
+pub(crate) use replace::{ReplaceStep, free_name, refuse_in_use, remove_copy, replace, sync_folder};
 use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    AccountRow, AuditRow, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding, Head, Hold,
-    ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Progress, Renewed, Reserved, Saved, SessionRow,
-    Settle, StepAsk, Store, StoreError, Taken, Tampering,
+    AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
+    Finding, Head, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewIncarnation, NewKeys,
+    OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store, StoreError,
+    Taken, Tampering,
 };
 use crate::{
-    crypto::Header,
+    crypto::{AuditHead, Header, RekeyStage},
     model::{AccountId, Clock, HolderId, VaultId},
 };
 
@@ -41,6 +56,7 @@ use crate::{
 pub struct SqliteFile {
     path: PathBuf,
     conn: Connection,
+    identity: profile::Identity,
     vault: VaultId,
     keys: KeyMaterial,
 }
@@ -52,7 +68,12 @@ pub struct SqliteStore {
     readers: Arc<reader::Readers>,
     checkpoints: Arc<checkpoint::Checkpoints>,
     presence: Arc<presence::Presence>,
+    incarnation_since_ms: AtomicI64,
+    /// The next rows of a change of keys, being prepared while those before them are written.
+    prepared: tokio::sync::Mutex<Option<Preparing>>,
 }
+
+type Preparing = tokio::task::JoinHandle<Result<rekey::Prepared, StoreError>>;
 
 impl SqliteFile {
     /// Opens a vault file: path, owner, modes, magic, version and schema are checked; nothing is authenticated yet.
@@ -62,13 +83,18 @@ impl SqliteFile {
     /// ours; [`StoreError::Io`] and [`StoreError::Database`] when it cannot be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         profile::check_path(path)?;
+        let identity = profile::identity(path)?;
         let conn = profile::connect(path, true)?;
         profile::check_schema(&conn)?;
+        // The file that SQLite has opened is the one that was looked at.
+        if profile::identity(path)? != identity {
+            return Err(FileError::Replaced.into());
+        }
         let vault: [u8; 16] = conn
             .query_row("SELECT vault FROM meta WHERE one = 1", [], |row| row.get(0))
             .map_err(|e| database("reading the vault's id", &e))?;
         let keys = verbs::read_keys(&conn).map_err(|e| database("reading the key slots", &e))?;
-        Ok(Self { path: path.to_owned(), conn, vault: VaultId::from_bytes(vault), keys })
+        Ok(Self { path: path.to_owned(), conn, identity, vault: VaultId::from_bytes(vault), keys })
     }
 
     /// Makes a new vault file (mode 0600), complete or not at all, and opens it.
@@ -87,15 +113,15 @@ impl SqliteFile {
         if fs::symlink_metadata(path).is_ok() {
             return Err(FileError::Exists.into());
         }
-        check_private(&profile::parent(path), "vault folder", true)?;
-        profile::check_local(&profile::parent(path))?;
-        let making = profile::with_suffix(path, ".new");
+        check_private(&parent(path), "vault folder", true)?;
+        check_local(&parent(path))?;
+        let making = with_suffix(path, ".new");
         if let Err(error) = fs::remove_file(&making)
             && error.kind() != io::ErrorKind::NotFound
         {
             return Err(StoreError::Io { during: "removing what an interrupted init left", source: error });
         }
-        profile::create_private(&making)?;
+        create_private(&making)?;
         fill(&making, vault, created_ms, binder, header, keys)?;
         // Renaming refuses to replace: of two inits that race one wins and the other is told.
         let cwd = rustix::fs::CWD;
@@ -104,9 +130,15 @@ impl SqliteFile {
             Err(rustix::io::Errno::EXIST) => return Err(FileError::Exists.into()),
             Err(errno) => return Err(io("naming the vault file")(errno.into())),
         }
-        let folder = fs::File::open(profile::parent(path)).map_err(io("opening the vault folder"))?;
+        let folder = fs::File::open(parent(path)).map_err(io("opening the vault folder"))?;
         folder.sync_all().map_err(io("syncing the vault folder"))?;
         Self::open(path)
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The vault's id, as the file says.
@@ -168,7 +200,9 @@ impl SqliteFile {
         })?;
         let verified = Arc::new(known::Verified::new());
         let readers = Arc::new(reader::Readers::new(self.path.clone(), Arc::clone(&binder), Arc::clone(&verified)));
+        let incarnation_since_ms = AtomicI64::new(known.header.incarnation_since_ms);
         let desk = writer::Desk {
+            identity: self.identity,
             turns: Arc::new(turn::Turns::open(&self.path)?),
             floor: known.head,
             known: Some(known),
@@ -180,7 +214,8 @@ impl SqliteFile {
         let presence = Arc::new(presence::Presence::announce(&self.path)?);
         let writer = Arc::new(writer::Writer::start(desk)?);
         let checkpoints = Arc::new(checkpoint::Checkpoints::start(self.path, writer.watch())?);
-        Ok(SqliteStore { clock, writer, readers, checkpoints, presence })
+        let prepared = tokio::sync::Mutex::new(None);
+        Ok(SqliteStore { clock, writer, readers, checkpoints, presence, incarnation_since_ms, prepared })
     }
 }
 
@@ -189,6 +224,26 @@ impl SqliteStore {
     #[must_use]
     pub fn watch(&self) -> tokio::sync::watch::Receiver<Head> {
         self.writer.watch()
+    }
+
+    /// Binds the next rows under the new key, in a thread beside the writer's.
+    fn prepare(&self, from: u16) -> Preparing {
+        let readers = Arc::clone(&self.readers);
+        tokio::task::spawn_blocking(move || readers.prepare(from))
+    }
+
+    async fn reseal_rows(&self, bucket: u16) -> Result<(), StoreError> {
+        let mut preparing = self.prepared.lock().await;
+        let preparing_now = preparing.take().unwrap_or_else(|| self.prepare(bucket));
+        let rows = preparing_now.await.map_err(|_| StoreError::Closed)??;
+        if usize::from(rows.to) < BUCKETS {
+            *preparing = Some(self.prepare(rows.to));
+        }
+        // What does not follow is prepared anew: another process was faster.
+        if !self.writer.submit(move |tx| rekey::write(tx, &rows)).await? {
+            *preparing = None;
+        }
+        Ok(())
     }
 
     async fn blocking<T: Send + 'static>(
@@ -248,6 +303,46 @@ impl Store for SqliteStore {
         self.writer.submit(move |tx| verbs::install_keys(tx, &keys, &audit)).await
     }
 
+    async fn begin_incarnation(&self, begin: NewIncarnation, audit: Vec<NewAudit>) -> Result<Saved, StoreError> {
+        let saved = self.writer.submit(move |tx| verbs::begin_incarnation(tx, begin, &audit)).await?;
+        if saved == Saved::Done {
+            self.incarnation_since_ms.store(begin.since_ms, Ordering::Release);
+        }
+        Ok(saved)
+    }
+
+    fn incarnation_since_ms(&self) -> i64 {
+        self.incarnation_since_ms.load(Ordering::Acquire)
+    }
+
+    async fn copy_to(&self, to: PathBuf, progress: Progress) -> Result<Head, StoreError> {
+        self.blocking(move |readers| readers.copy_to(&to, &progress)).await
+    }
+
+    async fn begin_rekey(&self, new: NewKeys) -> Result<Begun, StoreError> {
+        let NewKeys { keys, binder, installed, audit } = new;
+        let successor = writer::Successor { binder, installed };
+        self.writer.submit_under(successor, move |tx| rekey::begin(tx, &keys, &audit)).await
+    }
+
+    async fn rekeying(&self) -> Result<Option<Rekeying>, StoreError> {
+        self.blocking(reader::Readers::rekeying).await
+    }
+
+    async fn reseal(&self, ask: ResealAsk) -> Result<(), StoreError> {
+        let Some(Rekeying { rekey, .. }) = self.rekeying().await? else { return Ok(()) };
+        let now_ms = self.clock.wall_ms();
+        match rekey.stage {
+            RekeyStage::Rows => self.reseal_rows(rekey.bucket).await,
+            RekeyStage::Leftovers => self.writer.submit(move |tx| rekey::leftovers(tx, &ask, now_ms)).await,
+            RekeyStage::Audit => self.writer.submit(move |tx| rekey::audit(tx, &ask)).await,
+            RekeyStage::Scrub => {
+                self.writer.maintain(scrub::scrub).await?;
+                self.writer.submit(rekey::scrubbed).await
+            }
+        }
+    }
+
     // A point read takes microseconds: handing it to another thread would cost more than it does.
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError> {
         self.readers.account(id)
@@ -278,6 +373,22 @@ impl Store for SqliteStore {
         self.blocking(move |readers| readers.audit(after, limit)).await
     }
 
+    async fn audit_links(&self, after: u64, limit: u32) -> Result<Vec<AuditLink>, StoreError> {
+        self.blocking(move |readers| readers.audit_links(after, limit)).await
+    }
+
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError> {
+        self.blocking(reader::Readers::audit_heads).await
+    }
+
+    async fn verify_audit(
+        &self,
+        look: Arc<dyn Inspect>,
+        progress: Progress,
+    ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError> {
+        self.blocking(move |readers| readers.verify_audit(look.as_ref(), &progress)).await
+    }
+
     async fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.blocking(reader::Readers::key_material).await
     }
@@ -294,8 +405,8 @@ impl Store for SqliteStore {
         self.writer.anchored(counter);
     }
 
-    async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
-        self.blocking(move |readers| readers.verify(&progress)).await
+    async fn verify(&self, look: Arc<dyn Inspect>, progress: Progress) -> Result<Vec<Finding>, StoreError> {
+        self.blocking(move |readers| readers.verify(look.as_ref(), &progress)).await
     }
 
     async fn close(&self) -> Result<Head, StoreError> {
@@ -345,6 +456,10 @@ fn fill(
 /// Looks at one state of the file, however long it takes.
 fn snapshot<T>(conn: &Connection, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
     let db = |e| database("looking at one state of the file", &e);
+    if !conn.is_autocommit() {
+        // It is one state already: that of the look around this one.
+        return look(conn);
+    }
     conn.execute_batch("BEGIN").map_err(db)?;
     let seen = look(conn);
     // Some errors make SQLite end the transaction by itself; what was seen then says more than that.
