@@ -102,6 +102,7 @@ pub mod crypto;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod html;
 mod inspect;
 mod items;
 mod key_slots;

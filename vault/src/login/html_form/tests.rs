@@ -96,6 +96,13 @@ fn only_a_form_is_found_and_only_of_bounded_size() {
     assert!(matches!(find(&with(1001), "form"), Err(FormError::TooManyFields { limit: 1000 })));
 }
 
+#[test]
+fn a_page_of_nested_elements_is_given_up_before_it_costs_anything() {
+    let nested = |depth: usize| find(&format!("<form method=post>{}<input name=user>", "<div>".repeat(depth)), "form");
+    assert!(nested(500).is_ok());
+    assert!(matches!(nested(1_000_000), Err(FormError::Unreadable)));
+}
+
 proptest! {
     #[test]
     fn no_page_panics_and_a_form_sends_only_what_it_declares(
