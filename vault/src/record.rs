@@ -211,6 +211,12 @@ impl AccountRecord {
     }
 }
 
+/// One field of an account's record, without copies of the others.
+pub(crate) fn account_field(bytes: &[u8], field: Field) -> Result<Option<Secret>, Malformed> {
+    let v1: AccountV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
+    Ok(field_v1(&v1.fields, field).map(Secret::copy_of))
+}
+
 impl SessionRecord {
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let jar = self.jar.to_bytes();
@@ -322,6 +328,19 @@ fn fields_v1(fields: &Fields) -> FieldsV1<'_> {
     }
 }
 
+fn field_v1<'a>(v1: &FieldsV1<'a>, field: Field) -> Option<&'a str> {
+    match field {
+        Field::Email => v1.email,
+        Field::Username => v1.username,
+        Field::Password => v1.password,
+        Field::Totp => v1.totp,
+        Field::MailPassword => v1.mail_password,
+        Field::MailAppPassword => v1.mail_app_password,
+        Field::LinkProfile => v1.link_profile,
+        Field::Cookie => v1.cookie,
+    }
+}
+
 fn fields(v1: &FieldsV1<'_>) -> Fields {
     Fields {
         email: v1.email.map(Secret::copy_of),
@@ -382,7 +401,7 @@ pub(crate) const MESSAGE_REV: u64 = 1;
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::{LoginIntent, MessageBody, SessionRecord};
+    use super::{LoginIntent, MessageBody, SessionRecord, account_field};
     use crate::{
         Secret,
         cookies::Jar,
@@ -407,7 +426,11 @@ mod tests {
         assert_eq!(read.to_bytes(), record.to_bytes());
         assert_eq!(read.standing, record.standing);
         assert_eq!(read.owed, record.owed);
-        assert_eq!(read.fields.password.unwrap().expose(), "pässwörd");
+        assert_eq!(read.fields.password.as_ref().unwrap().expose(), "pässwörd");
+        for field in Field::ALL {
+            let one = account_field(&record.to_bytes(), field).unwrap();
+            assert_eq!(one.as_ref().map(Secret::expose), read.fields.value(field).map(Secret::expose), "{field:?}");
+        }
     }
 
     #[test]
@@ -437,6 +460,7 @@ mod tests {
     fn other_bytes_are_refused() {
         for bytes in [&[][..], &[0xa0], &[0xff; 40], b"not cbor"] {
             assert!(AccountRecord::from_bytes(bytes).is_err());
+            assert!(account_field(bytes, Field::Password).is_err());
             assert!(AuditEvent::from_bytes(bytes).is_err());
             assert!(SessionRecord::from_bytes(bytes).is_err());
         }

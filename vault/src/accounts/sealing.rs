@@ -2,17 +2,19 @@
 //!
 //! Knows no transaction: whoever asks for a row decides when it is written.
 
+use zeroize::Zeroizing;
+
 use super::ACCOUNTS_PAGE_MAX;
 use crate::{
     Vault,
     account_api::AccountUpdate,
     audit::no_randomness,
     crypto::{Kind, Place},
-    model::{Account, AccountId, AccountRecord, MessageId},
-    record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord},
+    model::{Account, AccountId, AccountRecord, Field, MessageId, Secret},
+    record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord, account_field},
     store::{
-        AccountRow, BlindIndex, FindAccounts, Finding, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError,
-        Tampering,
+        AccountRow, BlindIndex, BoundRow, FindAccounts, Finding, Lane, OutboxRow, Owed, RowName, SessionRow,
+        StoreError, Tampering,
     },
 };
 
@@ -84,17 +86,17 @@ impl Vault {
 
     /// Opens an account's record and recomputes its indexes: a hit is believed only when the record agrees.
     pub(super) fn open_account(&self, row: &AccountRow) -> Result<Account, StoreError> {
-        let place = Place { kind: Kind::Account, id: *row.id.as_bytes(), rev: row.rev };
-        let tampered = || {
-            let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
-        };
-        let opened = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        let record = AccountRecord::from_bytes(&opened).map_err(|_: Malformed| tampered())?;
+        let opened = self.open_blob(row)?;
+        let record = AccountRecord::from_bytes(&opened).map_err(|_: Malformed| altered(row))?;
         if self.indexes(row.epoch, &record)? != (row.ix_site, row.ix_login, row.ix_manager) {
-            return Err(tampered());
+            return Err(altered(row));
         }
         Ok(Account { id: row.id, rev: row.rev, record })
+    }
+
+    /// Opens one field of a row that was found by its id: no index led to it, so none is recomputed.
+    pub(crate) fn open_field(&self, row: &AccountRow, field: Field) -> Result<Option<Secret>, StoreError> {
+        account_field(&self.open_blob(row)?, field).map_err(|_: Malformed| altered(row))
     }
 
     pub(super) fn open_session(&self, row: &SessionRow) -> Result<SessionRecord, StoreError> {
@@ -132,6 +134,10 @@ impl Vault {
         }
     }
 
+    fn open_blob(&self, row: &AccountRow) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        self.keys.open(row.place(), row.sealed.as_bytes()).map_err(|_| altered(row))
+    }
+
     fn indexes(
         &self,
         epoch: u32,
@@ -145,6 +151,10 @@ impl Vault {
         let manager = record.manager_id.as_ref().map(|id| index(IX_MANAGER, &[id.as_bytes()])).transpose()?;
         Ok((index(IX_SITE, &[site])?, login, manager))
     }
+}
+
+fn altered(row: &AccountRow) -> StoreError {
+    StoreError::tampered(Tampering::Substitution, Some(RowName::of(row)))
 }
 
 /// Labels of the blind indexes; part of the format.

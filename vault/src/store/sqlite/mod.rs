@@ -28,9 +28,9 @@ use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    AccountRow, AuditRow, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding, Head, Hold,
-    ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Progress, Renewed, Reserved, Saved, SessionRow,
-    Settle, StepAsk, Store, StoreError, Taken, Tampering,
+    AccountRow, AuditRow, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding, Head, HeldAccount,
+    Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Progress, Renewed, Reserved, Saved,
+    SessionRow, Settle, StepAsk, Store, StoreError, Taken, Tampering,
 };
 use crate::{
     crypto::Header,
@@ -253,6 +253,10 @@ impl Store for SqliteStore {
         self.readers.account(id)
     }
 
+    async fn account_held(&self, hold: Hold) -> Result<HeldAccount, StoreError> {
+        self.readers.account_held(&hold, || self.clock.boot())
+    }
+
     async fn accounts(
         &self,
         find: FindAccounts,
@@ -344,12 +348,16 @@ fn fill(
 
 /// Looks at one state of the file, however long it takes.
 fn snapshot<T>(conn: &Connection, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let db = |e| database("looking at one state of the file", &e);
-    conn.execute_batch("BEGIN").map_err(db)?;
+    let run = |sql| {
+        let ran = conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        ran.map_err(|e| database("looking at one state of the file", &e))
+    };
+    run("BEGIN")?;
     let seen = look(conn);
-    // Some errors make SQLite end the transaction by itself; what was seen then says more than that.
+    // Some errors make SQLite end the transaction by itself. Nothing was written, so nothing is committed: SQLite refuses
+    // to commit once it has read a damaged page, and what was seen then says more than that.
     if !conn.is_autocommit() {
-        conn.execute_batch("COMMIT").map_err(db)?;
+        run("ROLLBACK")?;
     }
     seen
 }

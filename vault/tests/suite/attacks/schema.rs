@@ -38,7 +38,7 @@ async fn nothing_that_was_planted_in_the_schema_runs() {
         ),
         (
             "a table without its strictness",
-            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'STRICT, ', '')
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, ' STRICT', '')
                 WHERE name = 'item'"
                 .into(),
         ),
