@@ -7,6 +7,7 @@
 mod accounts;
 mod blocked;
 mod check;
+mod figures;
 mod images;
 mod killed;
 mod manager_faults;
