@@ -46,6 +46,18 @@ impl AccountRef {
         }
     }
 
+    /// What the account's id begins with: also of one that is not there any more, where it was named by its id.
+    ///
+    /// # Errors
+    /// Where it was named by its login, and there is none.
+    pub async fn id_letters(&self, vault: &Vault) -> Result<String, Failure> {
+        match &self.0 {
+            Named::Id(id) => Ok(id.to_string()),
+            Named::Prefix(_, letters) => Ok(letters.clone()),
+            Named::Login(..) => Ok(self.find(vault).await?.id.to_string()),
+        }
+    }
+
     fn unknown(&self, hint: &str) -> Failure {
         let named = match &self.0 {
             Named::Id(id) => id.to_string(),

@@ -9,12 +9,11 @@ use latchkey_vault::{
     Clock, Opener, Secret, SystemClock, UnlockWith, Vault,
     account_api::AccountApi,
     limits,
-    model::Actor,
     sites::{Site, Sites},
 };
 use latchkey_worker::{
     logging::LogArgs,
-    secret_file,
+    process, secret_file,
     settings::{Folders, Settings, SettingsArgs},
     unlock,
 };
@@ -88,9 +87,7 @@ impl Context {
     /// Who opens the vault, for its audit.
     #[must_use]
     pub fn opener(&self) -> Opener {
-        let uid = rustix::process::getuid().as_raw();
-        let actor = Actor { uid, pid: std::process::id(), name: "cli".to_owned() };
-        Opener { actor, clock: Arc::clone(&self.clock) }
+        Opener { actor: process::actor("cli"), clock: Arc::clone(&self.clock) }
     }
 
     /// Opens the vault, works on it, and closes it however the work ends.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use latchkey_vault::{
-    AccountError, AnchorFileError, CheckInError, CheckOutError, InitError, RefreshError, UnlockError,
+    AccountError, AddSlotError, AnchorFileError, CheckInError, CheckOutError, InitError, RefreshError, UnlockError,
     account_api::ReadError,
     manager_http::CallError,
     site_http::TransportError,
@@ -150,8 +150,19 @@ impl From<InitError> for Failure {
             InitError::Store(error) => error.into(),
             InitError::Anchor(error) => error.into(),
             InitError::AnchorBesideVault => Self::usage(message, "name another folder with --anchors"),
-            InitError::Slot(_) | InitError::NoSlot => Self::usage(message, "see `latchkey init --help`"),
+            InitError::Slot(_) | InitError::Slots(_) => Self::usage(message, "see `latchkey init --help`"),
             _ => Self::new(Exit::Failure, "init", message, "check the folder's permissions, then try again"),
+        }
+    }
+}
+
+impl From<AddSlotError> for Failure {
+    fn from(error: AddSlotError) -> Self {
+        let message = error.to_string();
+        match error {
+            AddSlotError::Store(error) => error.into(),
+            AddSlotError::Busy => Self::new(Exit::Failure, "slots_busy", message, "try again"),
+            _ => Self::usage(message, "see `latchkey key slots` and `latchkey key add --help`; nothing was changed"),
         }
     }
 }

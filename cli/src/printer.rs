@@ -1,10 +1,12 @@
-//! The only place that writes to standard output: one result a command, as text or as one line of JSON.
+//! The only place that writes to standard output: one result a command, as text or as one line of JSON, or JSON lines where
+//! there may be many.
 //!
 //! Progress, questions and errors go to standard error. What comes from records passes [`safe`] or `Json`, so that no
 //! stored text moves a terminal's cursor. Colours reach terminals only. Knows no command.
 
 use std::{
     fmt::Display,
+    fs::File,
     io::{self, IsTerminal, Write},
 };
 
@@ -157,6 +159,73 @@ fn write_out(bytes: &[u8]) -> Result<(), Failure> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io("writing the result", &error)),
         _ => Ok(()),
+    }
+}
+
+/// JSON lines on standard output or into a file: results of which only one line is in memory at a time.
+pub struct JsonLines {
+    to: Target,
+    /// Whoever read them has gone away and wants no more.
+    gone: bool,
+}
+
+enum Target {
+    Stdout(io::BufWriter<io::Stdout>),
+    File(io::BufWriter<File>),
+}
+
+impl JsonLines {
+    /// Lines on standard output.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self { to: Target::Stdout(io::BufWriter::new(io::stdout())), gone: false }
+    }
+
+    /// Lines into a new file.
+    #[must_use]
+    pub fn file(file: File) -> Self {
+        Self { to: Target::File(io::BufWriter::new(file)), gone: false }
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// Where it cannot be written; a reader that has gone away is none.
+    pub fn write(&mut self, line: &impl Serialize) -> Result<(), Failure> {
+        if self.gone {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Json);
+        line.serialize(&mut serializer).map_err(|error| Failure::io("writing a line", &error.into()))?;
+        bytes.push(b'\n');
+        let written = match &mut self.to {
+            Target::Stdout(out) => out.write_all(&bytes),
+            Target::File(file) => file.write_all(&bytes),
+        };
+        self.judge(written)
+    }
+
+    /// Ends the lines; those of a file are durable then.
+    ///
+    /// # Errors
+    /// As [`JsonLines::write`].
+    pub fn finish(mut self) -> Result<(), Failure> {
+        let ended = match &mut self.to {
+            Target::Stdout(out) => out.flush(),
+            Target::File(file) => file.flush().and_then(|()| file.get_ref().sync_all()),
+        };
+        self.judge(ended)
+    }
+
+    fn judge(&mut self, written: io::Result<()>) -> Result<(), Failure> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(())
+            }
+            other => other.map_err(|error| Failure::io("writing the lines", &error)),
+        }
     }
 }
 

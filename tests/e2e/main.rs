@@ -6,6 +6,7 @@
 
 mod accounts;
 mod blocked;
+mod canaries;
 mod check;
 mod figures;
 mod images;

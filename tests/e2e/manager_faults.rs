@@ -99,7 +99,7 @@ async fn a_success_that_says_false_for_good_makes_a_report_stuck_and_visible() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_without_end_does_not_fill_the_memory() {
+async fn attack_41_a_body_without_end_does_not_fill_the_memory() {
     let world = World::new().await;
     let ann = world.author_out("ann");
     let tasks = world.add_tasks("t", 2, &ann);

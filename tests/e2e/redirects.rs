@@ -14,7 +14,7 @@ async fn check(world: &World, stranger: &Tap, session: bool) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_form_that_is_handed_over_elsewhere_sends_nothing_there() {
+async fn attack_40_a_login_form_that_is_handed_over_elsewhere_sends_nothing_there() {
     let world = World::new().await;
     let stranger = Tap::stranger().await;
     let to = format!("{}/login", stranger.origin());
@@ -27,7 +27,7 @@ async fn a_login_form_that_is_handed_over_elsewhere_sends_nothing_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_that_ends_elsewhere_sends_nothing_there_and_counts_by_its_session() {
+async fn attack_40_a_login_that_ends_elsewhere_sends_nothing_there_and_counts_by_its_session() {
     let world = World::new().await;
     let stranger = Tap::stranger().await;
     let to = format!("{}/welcome", stranger.origin());
@@ -39,7 +39,7 @@ async fn a_login_that_ends_elsewhere_sends_nothing_there_and_counts_by_its_sessi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_post_form_that_leads_elsewhere_sends_nothing_there() {
+async fn attack_40_a_post_form_that_leads_elsewhere_sends_nothing_there() {
     let mut world = World::new().await;
     let stranger = Tap::stranger().await;
     let away = format!("/away?to={}/post", stranger.origin());
@@ -51,7 +51,7 @@ async fn a_post_form_that_leads_elsewhere_sends_nothing_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_probe_that_leads_elsewhere_sends_nothing_there_and_leads_to_no_login() {
+async fn attack_40_a_probe_that_leads_elsewhere_sends_nothing_there_and_leads_to_no_login() {
     let mut world = World::new().await;
     let stranger = Tap::stranger().await;
     let away = format!("/away?to={}/me", stranger.origin());

@@ -142,8 +142,10 @@ async fn refresh_as_child(scene: &Value) {
     let text = |name: &str| scene[name].as_str().unwrap();
     let paths = VaultPaths { file: text("file").into(), anchors: text("anchors").into() };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().unwrap());
-    let opener =
-        Opener { actor: Actor { uid: 0, pid: std::process::id(), name: "child".into() }, clock: Arc::clone(&clock) };
+    let opener = Opener {
+        actor: Actor { uid: 0, user: "root".into(), pid: std::process::id(), name: "child".into() },
+        clock: Arc::clone(&clock),
+    };
     let vault = Vault::open(&paths, opener, UnlockWith::Identity(Secret::copy_of(text("identity")))).await.unwrap();
     let site = Arc::clone(Sites::parse(&sites_file(text("origin"))).unwrap().find(DOMAIN).unwrap());
     let auth = build_auth(Arc::new(SiteClient::new(site, Transport::new(None).unwrap(), clock)));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check::{assert_posted_once, error_message};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_that_is_not_listed_is_never_contacted() {
+async fn attack_40_a_site_that_is_not_listed_is_never_contacted() {
     let world = World::new().await;
     let unlisted = Site::start(SiteConfig::default()).await.unwrap();
     unlisted.add_account(NewAccount::new("ann", "pw-ann")).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! It deliberately does not know what a test asserts, and nothing that ships depends on it.
 
+pub mod attacks;
 pub mod bench;
 pub mod install;
 pub mod process_group;

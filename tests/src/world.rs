@@ -322,7 +322,7 @@ fn paths(folder: &Path) -> VaultPaths {
 }
 
 fn opener(clock: &Arc<dyn Clock>) -> Opener {
-    Opener { actor: Actor { uid: 0, pid: 1, name: "test".into() }, clock: Arc::clone(clock) }
+    Opener { actor: Actor { uid: 0, user: "root".into(), pid: 1, name: "test".into() }, clock: Arc::clone(clock) }
 }
 
 /// The mailbox's password of every author: no site may ever see it.

@@ -7,7 +7,6 @@ mod manager;
 mod sealing;
 
 pub use manager::{Pulled, admissible};
-pub(crate) use sealing::{IX_LOGIN, IX_MANAGER, IX_SITE};
 
 use thiserror::Error;
 use url::Url;
@@ -19,8 +18,9 @@ use crate::{
     cookies::Jar,
     limits,
     model::{Account, AccountId, AccountRecord, AccountState, Action, Field, Fields, Secret, Standing},
+    names::{Again, Named},
     record::SessionRecord,
-    store::{Changes, FindAccounts, Saved, StoreError},
+    store::{Changes, FindAccounts, Name, Saved, StoreError},
     totp::Totp,
 };
 
@@ -149,11 +149,19 @@ impl Vault {
         after: Option<AccountId>,
         limit: u32,
     ) -> Result<Vec<Account>, AccountError> {
-        let find = match site {
-            Some(site) => FindAccounts::Site(self.index(IX_SITE, &[site.to_lowercase().as_bytes()])?),
-            None => FindAccounts::All,
+        let named = site.map(|site| Named::site(&site.to_lowercase()));
+        let limit = limit.min(ACCOUNTS_PAGE_MAX);
+        let mut again = Again::new();
+        let rows = loop {
+            let find = match &named {
+                Some(named) => FindAccounts::Site(self.name_of(named)?),
+                None => FindAccounts::All,
+            };
+            match self.store.accounts(find, after, limit).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                found => break found?,
+            }
         };
-        let rows = self.store.accounts(find, after, limit.min(ACCOUNTS_PAGE_MAX)).await?;
         rows.iter().map(|row| Ok(self.open_account(row)?)).collect()
     }
 
@@ -162,8 +170,7 @@ impl Vault {
     /// # Errors
     /// [`AccountError::Store`].
     pub async fn find_login(&self, site: &str, login: &str) -> Result<Option<Account>, AccountError> {
-        let index = self.index(IX_LOGIN, &[site.to_lowercase().as_bytes(), login.as_bytes()])?;
-        self.find_one(FindAccounts::Login(index)).await
+        self.find_one(&Named::login(&site.to_lowercase(), login), FindAccounts::Login).await
     }
 
     /// The account that the manager knows by `manager_id`.
@@ -171,8 +178,7 @@ impl Vault {
     /// # Errors
     /// [`AccountError::Store`].
     pub async fn find_manager_id(&self, manager_id: &str) -> Result<Option<Account>, AccountError> {
-        let index = self.index(IX_MANAGER, &[manager_id.as_bytes()])?;
-        self.find_one(FindAccounts::Manager(index)).await
+        self.find_one(&Named::manager(manager_id), FindAccounts::Manager).await
     }
 
     /// Changes an account. What the manager keeps too is owed to it from the same transaction on.
@@ -283,9 +289,18 @@ impl Vault {
         Err(AccountError::Busy(id))
     }
 
-    async fn find_one(&self, find: FindAccounts) -> Result<Option<Account>, AccountError> {
-        let rows = self.store.accounts(find, None, 1).await?;
-        Ok(rows.first().map(|row| self.open_account(row)).transpose()?)
+    async fn find_one(
+        &self,
+        named: &Named,
+        find: impl Fn(Name) -> FindAccounts,
+    ) -> Result<Option<Account>, AccountError> {
+        let mut again = Again::new();
+        loop {
+            match self.store.accounts(find(self.name_of(named)?), None, 1).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                rows => return Ok(rows?.first().map(|row| self.open_account(row)).transpose()?),
+            }
+        }
     }
 }
 

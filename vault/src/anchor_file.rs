@@ -20,7 +20,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::{
-    crypto::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError, Keyring},
+    KeyBinder,
+    crypto::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError, Announcement, Keyring},
     model::VaultId,
     store::{Head, StoreError, sqlite::check_private},
 };
@@ -48,6 +49,9 @@ pub enum AnchorFileError {
     /// It belongs to another vault.
     #[error("the anchor belongs to another vault")]
     Foreign,
+    /// It follows another root key by now: the vault's keys were changed by another process.
+    #[error("the anchor follows another root key by now: the vault's keys were changed by another process")]
+    OtherRoot,
     /// It or its folder is open to others.
     #[error(transparent)]
     Unsafe(StoreError),
@@ -70,7 +74,7 @@ pub(crate) struct AnchorFile {
 /// Keeps the anchor at the newest commit.
 pub(crate) struct Keeper {
     file: AnchorFile,
-    keys: Arc<Keyring>,
+    keys: Arc<KeyBinder>,
     head: watch::Receiver<Head>,
     running: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
 }
@@ -111,7 +115,7 @@ impl AnchorFile {
         let _ = fs::remove_file(&making);
         let file = File::options().write(true).create_new(true).mode(0o600).open(&making).map_err(io("created"))?;
         let mut bytes = [0; ANCHOR_FILE_BYTES];
-        bytes[..ANCHOR_SLOT_BYTES].copy_from_slice(&anchor(keys, head, 1).encode_slot(keys));
+        bytes[..ANCHOR_SLOT_BYTES].copy_from_slice(&anchor(keys, head, 1, None).encode_slot(keys));
         file.write_all_at(&bytes, 0).and_then(|()| file.sync_all()).map_err(io("written"))?;
         fs::rename(&making, &self.path).map_err(io("named"))?;
         let folder = self.path.parent().unwrap_or(Path::new("."));
@@ -119,7 +123,30 @@ impl AnchorFile {
     }
 
     /// Moves the anchor forward to `head`, never back. Processes that share the vault take turns by a lock on the file.
+    ///
+    /// An anchor that announces the root key of these keys is written under it from here on.
+    ///
+    /// # Errors
+    /// [`AnchorFileError::OtherRoot`] where it follows another root key, which it does not announce.
     pub(crate) fn advance(&self, keys: &Keyring, head: Head) -> Result<(), AnchorFileError> {
+        self.rewrite(keys, |now| {
+            if !now.commitment.check(&keys.commitment()) {
+                return now.announces(keys).then(|| anchor(keys, head, now.sequence + 1, None));
+            }
+            (now.counter < head.counter).then(|| anchor(keys, head, now.sequence + 1, now.next))
+        })
+    }
+
+    /// Tells the anchor which root key is about to be installed; durable when this returns.
+    fn announce(&self, keys: &Keyring, next: &Keyring) -> Result<(), AnchorFileError> {
+        self.rewrite(keys, |now| {
+            let ours = now.commitment.check(&keys.commitment());
+            ours.then(|| Anchor { sequence: now.sequence + 1, ..now.clone() }.announcing(next))
+        })
+    }
+
+    /// Writes what `change` makes of the anchor, where it makes something of it, while no other process does.
+    fn rewrite(&self, keys: &Keyring, change: impl FnOnce(&Anchor) -> Option<Anchor>) -> Result<(), AnchorFileError> {
         let io = |during| move |source| AnchorFileError::Io { during, source };
         let file = File::options()
             .read(true)
@@ -129,11 +156,12 @@ impl AnchorFile {
             .map_err(io("opened"))?;
         file.lock().map_err(io("locked"))?;
         let (index, now, mac) = decode(&file)?;
-        now.check_mac(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
-        if now.counter >= head.counter {
-            return Ok(());
+        if !now.may_be(&keys.commitment()) {
+            return Err(AnchorFileError::OtherRoot);
         }
-        let slot = anchor(keys, head, now.sequence + 1).encode_slot(keys);
+        now.check(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        let Some(next) = change(&now) else { return Ok(()) };
+        let slot = next.encode_slot(keys);
         // The other slot keeps the older anchor whole should this write be torn.
         let at = ANCHOR_SLOT_BYTES as u64 * (1 - index as u64);
         file.write_all_at(&slot, at).and_then(|()| file.sync_data()).map_err(io("written"))
@@ -144,7 +172,7 @@ impl Keeper {
     /// Starts the thread that follows `head`; `reached` is told which commit the anchor holds.
     pub(crate) fn start(
         file: AnchorFile,
-        keys: Arc<Keyring>,
+        keys: Arc<KeyBinder>,
         head: watch::Receiver<Head>,
         reached: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Self> {
@@ -160,11 +188,13 @@ impl Keeper {
                     owed |= moving;
                     // Under load, and after a failure, once in a while; else as soon as nothing moves.
                     if owed && (last.elapsed() >= AT_LEAST_EVERY || !moving && !failed) {
-                        match file.advance(&keys, now) {
+                        match file.advance(&keys.keys(), now) {
                             Ok(()) => {
                                 reached(now.counter);
                                 owed = false;
                             }
+                            // Nothing that this process does can be anchored any more, and nothing it does is taken.
+                            Err(AnchorFileError::OtherRoot) => return,
                             Err(error) => tracing::error!(%error, "the anchor could not be advanced; trying again"),
                         }
                         (failed, last) = (owed, Instant::now());
@@ -184,18 +214,32 @@ impl Keeper {
                 tracing::error!("the anchor's keeper had panicked");
             }
         }
+        match self.move_now() {
+            Err(AnchorFileError::OtherRoot) => Ok(()),
+            moved => moved,
+        }
+    }
+
+    /// Moves the anchor to the newest commit. Blocking.
+    pub(crate) fn move_now(&self) -> Result<(), AnchorFileError> {
         let head = *self.head.borrow();
-        self.file.advance(&self.keys, head)
+        self.file.advance(&self.keys.keys(), head)
+    }
+
+    /// Tells the anchor which root key is about to be installed. Blocking; durable when this returns.
+    pub(crate) fn announce(&self, next: &Keyring) -> Result<(), AnchorFileError> {
+        self.file.announce(&self.keys.keys(), next)
     }
 }
 
-fn anchor(keys: &Keyring, head: Head, sequence: u64) -> Anchor {
+fn anchor(keys: &Keyring, head: Head, sequence: u64, next: Option<Announcement>) -> Anchor {
     Anchor {
         vault: keys.vault(),
         sequence,
         commitment: keys.commitment(),
         counter: head.counter,
         header_hash: head.hash,
+        next,
     }
 }
 

@@ -23,10 +23,11 @@ use crate::{
     accounts::{AccountError, RETRIES, standing_update},
     cookies::Jar,
     items::ItemChange,
-    model::{Account, AccountId, Action, Field, Secret, Standing},
+    model::{Account, AccountId, Action, Field, HolderId, Outcome, Secret, Standing},
+    names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
-    store::{Changes, Hold, LeaseAsk, Renewed, Saved, StoreError, Taken, Token},
+    store::{Changes, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
 };
 
 /// How a session is to be lent.
@@ -61,9 +62,18 @@ pub struct Checkout {
 /// Renews the lease of a checkout, from a task beside the one that works.
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
-    hold: Hold,
+    what: Leased,
+    token: Token,
+    holder: HolderId,
     ttl: Duration,
     until_ms: u64,
+}
+
+/// What a lease is on. A name is kept as what it is made of, since the keys may change while it is held.
+#[derive(Clone, Debug)]
+pub(crate) enum Leased {
+    Account(AccountId),
+    Named(Arc<Named>),
 }
 
 /// What the borrower brings back.
@@ -141,12 +151,12 @@ impl Vault {
             Err(CheckOutError::NotUsable { id, standing: standing.clone() })
         };
         usable(&self.account(id).await?)?;
-        let lease = self.take(*id.as_bytes(), ask, Some(id)).await.map_err(AccountError::from)?;
+        let lease = self.take(Leased::Account(id), ask, Some(id)).await.map_err(AccountError::from)?;
         let lease = lease.map_err(|retry_in| CheckOutError::Held { id, retry_in })?;
         let (account, session) = self.account_and_session(id).await?;
         if let Err(refused) = usable(&account) {
             // It changed while we waited: give it back unused.
-            let _ = self.release(&lease.hold, Some(id), "not usable any more").await;
+            let _ = self.release(&lease, Some(id), "not usable any more").await;
             return Err(refused);
         }
         let session = session.map(|(_, session)| session);
@@ -166,10 +176,11 @@ impl Vault {
         let id = checkout.account.id;
         for _ in 0..RETRIES {
             let changes = self.changes_of(&checkout, back).await?;
-            match self.store.check_in(vec![checkout.lease.hold], changes).await.map_err(AccountError::from)? {
-                Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.hold.token }),
+            let hold = self.hold(&checkout.lease).map_err(AccountError::from)?;
+            match self.store.check_in(vec![hold], changes).await.map_err(AccountError::from)? {
+                Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.token }),
                 Saved::Fenced(_) => {
-                    self.note(Action::CheckIn, Some(id), "refused: the lease is lost")
+                    self.note_of(Action::CheckIn, Outcome::Refused, Some(id), "the lease is lost")
                         .await
                         .map_err(AccountError::from)?;
                     return Err(CheckInError::Fenced(id));
@@ -188,7 +199,8 @@ impl Vault {
     pub async fn save_items(&self, checkout: &Checkout, items: &[ItemChange]) -> Result<(), CheckInError> {
         let id = checkout.account.id;
         let changes = Changes { items: self.item_rows(items).map_err(AccountError::from)?, ..Changes::default() };
-        match self.store.save_held(vec![checkout.lease.hold], changes).await.map_err(AccountError::from)? {
+        let hold = self.hold(&checkout.lease).map_err(AccountError::from)?;
+        match self.store.save_held(vec![hold], changes).await.map_err(AccountError::from)? {
             Saved::Done => Ok(()),
             Saved::Fenced(_) => Err(CheckInError::Fenced(id)),
             Saved::Stale(_) | Saved::Duplicate(_) => Err(AccountError::Busy(id).into()),
@@ -200,12 +212,16 @@ impl Vault {
     /// # Errors
     /// [`StoreError`]; the lease then lasts as long as it did.
     pub async fn renew(&self, lease: &mut LeaseHandle) -> Result<bool, StoreError> {
-        match self.store.renew_lease(lease.hold, lease.ttl).await? {
-            Renewed::Until(until) => {
-                lease.until_ms = until.ms;
-                Ok(true)
+        let mut again = Again::new();
+        loop {
+            match self.store.renew_lease(self.hold(lease)?, lease.ttl).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                Ok(Renewed::Until(until)) => {
+                    lease.until_ms = until.ms;
+                    return Ok(true);
+                }
+                renewed => return renewed.map(|_| false),
             }
-            Renewed::Fenced => Ok(false),
         }
     }
 
@@ -232,21 +248,24 @@ impl Vault {
     /// Takes a lease, waiting up to `ask.wait` for it; else says when it is worth asking again.
     pub(crate) async fn take(
         &self,
-        resource: [u8; 16],
+        what: Leased,
         ask: &CheckOutAsk,
         account: Option<AccountId>,
     ) -> Result<Result<LeaseHandle, Duration>, StoreError> {
         let holder = self.store.holder();
-        let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
+        let mut again = Again::new();
         let deadline = tokio::time::Instant::now() + ask.wait;
         loop {
             let audit = self.event(Action::Grant, account, ask.purpose.clone())?;
-            match self.store.take_lease(lease.clone(), vec![audit]).await? {
-                Taken::Granted { token, until } => {
-                    let hold = Hold { resource, token, holder };
-                    return Ok(Ok(LeaseHandle { hold, ttl: ask.ttl, until_ms: until.ms }));
+            let resource = self.resource(&what)?;
+            let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
+            match self.store.take_lease(lease, vec![audit]).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                Err(error) => return Err(error),
+                Ok(Taken::Granted { token, until }) => {
+                    return Ok(Ok(LeaseHandle { what, token, holder, ttl: ask.ttl, until_ms: until.ms }));
                 }
-                Taken::Held { retry_in } => {
+                Ok(Taken::Held { retry_in }) => {
                     let left = deadline.saturating_duration_since(tokio::time::Instant::now());
                     if left.is_zero() {
                         return Ok(Err(retry_in));
@@ -259,9 +278,48 @@ impl Vault {
     }
 
     /// Gives a lease back with nothing changed.
-    pub(crate) async fn release(&self, hold: &Hold, account: Option<AccountId>, why: &str) -> Result<(), StoreError> {
+    pub(crate) async fn release(
+        &self,
+        lease: &LeaseHandle,
+        account: Option<AccountId>,
+        why: &str,
+    ) -> Result<(), StoreError> {
         let audit = vec![self.event(Action::CheckIn, account, why)?];
-        self.store.check_in(vec![*hold], Changes { audit, ..Changes::default() }).await.map(|_| ())
+        self.end_lease(lease, Changes { audit, ..Changes::default() }).await.map(|_| ())
+    }
+
+    /// Ends a lease with what its holder brings back.
+    pub(crate) async fn end_lease(&self, lease: &LeaseHandle, changes: Changes) -> Result<Saved, StoreError> {
+        let mut again = Again::new();
+        loop {
+            match self.store.check_in(vec![self.hold(lease)?], changes.clone()).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                saved => return saved,
+            }
+        }
+    }
+
+    /// Writes under a lease that goes on.
+    pub(crate) async fn save_under(&self, lease: &LeaseHandle, changes: Changes) -> Result<Saved, StoreError> {
+        let mut again = Again::new();
+        loop {
+            match self.store.save_held(vec![self.hold(lease)?], changes.clone()).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                saved => return saved,
+            }
+        }
+    }
+
+    /// The hold as the store knows it under the keys as they are now.
+    pub(crate) fn hold(&self, lease: &LeaseHandle) -> Result<Hold, StoreError> {
+        Ok(Hold { resource: self.resource(&lease.what)?, token: lease.token, holder: lease.holder })
+    }
+
+    fn resource(&self, what: &Leased) -> Result<Resource, StoreError> {
+        match what {
+            Leased::Account(id) => Ok(Resource::Id(*id.as_bytes())),
+            Leased::Named(named) => self.name_of(named).map(Resource::Named),
+        }
     }
 
     async fn changes_of(&self, checkout: &Checkout, back: &CheckIn) -> Result<Changes, AccountError> {
@@ -328,7 +386,7 @@ impl Checkout {
     /// The fencing token.
     #[must_use]
     pub fn token(&self) -> Token {
-        self.lease.hold.token
+        self.lease.token
     }
 
     /// Forgets what the site set in this checkout: the cookies of a wall say nothing about the session.
@@ -364,10 +422,6 @@ impl LeaseHandle {
     #[must_use]
     pub fn ttl(&self) -> Duration {
         self.ttl
-    }
-
-    pub(crate) fn hold(&self) -> Hold {
-        self.hold
     }
 }
 

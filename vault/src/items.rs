@@ -7,6 +7,8 @@ use crate::{
     audit::no_randomness,
     crypto::{Kind, Place},
     model::MessageId,
+    names::{Again, Named},
+    record::ItemRecord,
     store::{Changes, FindItems, ItemRow, RowName, Saved, StoreError, Tampering},
 };
 
@@ -74,8 +76,15 @@ impl Vault {
     /// # Errors
     /// [`StoreError`].
     pub async fn items_by_key(&self, kind: ItemKind, key: &str) -> Result<Vec<Item>, StoreError> {
-        let index = self.index(IX_ITEM, &[&[kind as u8], key.as_bytes()])?;
-        self.find_items(FindItems::Index(kind as u8, index), ITEMS_PAGE_MAX).await
+        let named = Named::item(kind as u8, key);
+        let mut again = Again::new();
+        loop {
+            let name = self.name_of(&named)?;
+            match self.find_items(FindItems::Index(kind as u8, name), ITEMS_PAGE_MAX).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                found => return found,
+            }
+        }
     }
 
     /// The items of a kind that still wait for their end, at most `limit`.
@@ -87,6 +96,7 @@ impl Vault {
     }
 
     pub(crate) fn item_rows(&self, items: &[ItemChange]) -> Result<Vec<ItemRow>, StoreError> {
+        let keys = self.keys();
         items
             .iter()
             .map(|item| {
@@ -95,10 +105,16 @@ impl Vault {
                     tag: item.kind as u8,
                     id: item.id,
                     rev: item.rev,
-                    epoch: self.keys.epoch(),
-                    ix: Some(self.index(IX_ITEM, &[&[item.kind as u8], item.key.as_bytes()])?),
+                    epoch: keys.epoch(),
+                    ix: Some(
+                        Named::item(item.kind as u8, &item.key)
+                            .index(&keys, keys.epoch())
+                            .map_err(|_| StoreError::Rekeyed)?,
+                    ),
                     open: item.open,
-                    sealed: self.keys.seal(place, &item.body).map_err(|_| no_randomness())?,
+                    sealed: keys
+                        .seal(place, &ItemRecord::encode(&item.key, &item.body))
+                        .map_err(|_| no_randomness())?,
                 })
             })
             .collect()
@@ -106,20 +122,21 @@ impl Vault {
 
     async fn find_items(&self, find: FindItems, limit: u32) -> Result<Vec<Item>, StoreError> {
         let rows = self.store.items(find, limit).await?;
+        let keys = self.keys();
         rows.into_iter()
             .map(|row| {
                 let place = Place { kind: Kind::Item, id: row.id, rev: row.rev };
-                let body = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| {
+                let tampered = || {
                     let name = RowName { kind: Kind::Item as u8, id: row.id };
                     StoreError::tampered(Tampering::Substitution, Some(name))
-                })?;
-                Ok(Item { id: row.id, rev: row.rev, open: row.open, body })
+                };
+                let opened = keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
+                let record = ItemRecord::from_bytes(&opened).map_err(|_| tampered())?;
+                Ok(Item { id: row.id, rev: row.rev, open: row.open, body: record.body })
             })
             .collect()
     }
 }
 
-/// Label of the blind index; part of the format.
-const IX_ITEM: &str = "item.key";
 /// Items in one page.
 const ITEMS_PAGE_MAX: u32 = 10_000;

@@ -23,7 +23,7 @@
 //! let home = tempfile::tempdir()?;
 //! let paths = VaultPaths { file: home.path().join("vault/vault.db"), anchors: home.path().join("anchors") };
 //! let clock = Arc::new(SystemClock::new()?);
-//! let actor = Actor { uid: 1000, pid: std::process::id(), name: "example".into() };
+//! let actor = Actor { uid: 1000, user: "ann".into(), pid: std::process::id(), name: "example".into() };
 //! let opener = Opener { actor, clock: clock.clone() };
 //!
 //! // Whoever holds this identity can open the vault.
@@ -98,15 +98,19 @@ mod audit;
 mod checkout;
 pub mod cookies;
 pub mod crypto;
+mod inspect;
 mod items;
+mod key_slots;
 mod keys;
 pub mod limits;
 pub mod login;
 pub mod manager_http;
 pub mod model;
+mod names;
 mod outbox;
 mod record;
 mod refresh;
+mod rekey;
 pub mod retry_after;
 pub mod site_http;
 pub mod sites;
@@ -119,12 +123,14 @@ mod views;
 
 pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
 pub use anchor_file::AnchorFileError;
-pub use audit::AuditEntry;
+pub use audit::{AuditEnd, AuditEntry};
 pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, ReadError, Receipt};
 pub use items::{Item, ItemChange, ItemKind};
+pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
-pub use vault::{InitError, NewSlot, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
+pub use rekey::{RekeyError, Resealing};
+pub use vault::{InitError, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
 pub use views::{CookieView, OwedMessage, SessionView};

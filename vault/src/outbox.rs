@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,13 +15,17 @@ use crate::{
     Vault,
     account_api::{AccountApi, AccountUpdate, UpdateError, UpdateField, Updated},
     accounts::{AccountError, RETRIES},
-    checkout::{CheckOutAsk, LeaseHandle},
-    crypto::{Kind, Place},
+    checkout::{CheckOutAsk, LeaseHandle, Leased},
+    crypto::Kind,
+    inspect::open_message,
     items::ItemChange,
     manager_http::Class,
-    model::{AccountId, Action, Field, MessageId},
-    record::{MESSAGE_REV, MessageBody},
-    store::{Changes, FindOutbox, Lane, OutboxRow, Owed, RowName, Saved, Settle, Settlement, StoreError, Tampering},
+    model::{AccountId, Action, Field, MessageId, Outcome},
+    names::{Again, Named},
+    record::MessageBody,
+    store::{
+        Changes, FindOutbox, Lane, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement, StoreError, Tampering,
+    },
 };
 
 /// A report on a task that is to be owed from a check-in on.
@@ -103,14 +108,14 @@ impl Vault {
     /// # Errors
     /// [`StoreError`].
     pub async fn take_lane(&self, lane: Lane) -> Result<Option<LaneHold>, StoreError> {
-        let resource = self.index(IX_LANE, &[&[lane as u8]])?;
+        let what = Leased::Named(Arc::new(Named::lane(lane)));
         let ask = CheckOutAsk {
             ttl: LANE_TTL,
             quarantine: Duration::ZERO,
             wait: Duration::ZERO,
             purpose: format!("outbox lane {}", lane as u8),
         };
-        Ok(self.take(resource, &ask, None).await?.ok().map(|lease| LaneHold { lease, lane }))
+        Ok(self.take(what, &ask, None).await?.ok().map(|lease| LaneHold { lease, lane }))
     }
 
     /// Keeps the right to a lane, renewing it once half of its time is over; false when it is lost.
@@ -130,8 +135,7 @@ impl Vault {
     /// # Errors
     /// [`StoreError`].
     pub async fn leave_lane(&self, lane: LaneHold) -> Result<(), StoreError> {
-        let hold = lane.lease.hold();
-        self.release(&hold, None, "outbox lane left").await
+        self.release(&lane.lease, None, "outbox lane left").await
     }
 
     /// How much is owed.
@@ -185,12 +189,13 @@ impl Vault {
         let owing: BTreeSet<_> =
             rows.iter().filter(|r| r.lane == Lane::Account && r.state != Owed::Stuck).map(|r| r.subject).collect();
         let mut seen = BTreeSet::new();
-        let due = rows.iter().filter(|row| {
-            let first = row.lane == Lane::Task && seen.insert(row.subject);
+        let subjects = rows.iter().map(|row| self.subject_now(row)).collect::<Result<Vec<_>, _>>()?;
+        let due = rows.iter().zip(subjects).filter(|(row, subject)| {
+            let first = row.lane == Lane::Task && seen.insert(*subject);
             let waits = row.after.is_some_and(|account| owing.contains(account.as_bytes()));
             first && row.state != Owed::Stuck && row.due_ms <= now_ms && !waits
         });
-        let due: Vec<_> = due.take(limit).collect();
+        let due: Vec<_> = due.map(|(row, _)| row).take(limit).collect();
         let in_doubt = |row: &&OutboxRow| {
             let how = Settlement::Later { due_ms: row.due_ms, state: Owed::Ambiguous };
             Settle { id: row.id, rev: row.rev, how }
@@ -201,7 +206,7 @@ impl Vault {
             return Ok(Vec::new());
         }
         let open = |row: &&OutboxRow| {
-            let MessageBody::Task(body) = self.open_message(row)? else {
+            let MessageBody::Task { body, .. } = self.open_message(row)? else {
                 return Err(StoreError::tampered(Tampering::Substitution, None));
             };
             let ambiguous = row.state == Owed::Ambiguous;
@@ -218,15 +223,16 @@ impl Vault {
         let how = self.settlement(delivery);
         let mut changes = Changes::default();
         if let Delivery::Stuck(reason) = delivery {
-            changes.audit.push(self.event(Action::Report, None, format!("a task report is stuck: {reason}"))?);
+            let detail = format!("a task report is stuck: {reason}");
+            changes.audit.push(self.event_of(Action::Report, Outcome::Failed, None, detail)?);
         }
         // Stale means that another process settled it: nothing is left to do.
         self.store.settle(vec![Settle { id: report.id, rev: report.rev, how }], changes).await.map(|_| ())
     }
 
     pub(crate) fn report_row(&self, report: &NewReport, after: Option<AccountId>) -> Result<OutboxRow, StoreError> {
-        let subject = self.index(IX_TASK, &[report.task.as_bytes()])?;
-        self.message(Lane::Task, subject, after, &MessageBody::Task(Zeroizing::new(report.body.to_vec())))
+        let body = Zeroizing::new(report.body.to_vec());
+        self.message([0; 16], after, &MessageBody::Task { task: report.task.clone(), body })
     }
 
     /// Owes a report that no checkout leads to (a task that is refused before any account is touched), together with
@@ -245,8 +251,15 @@ impl Vault {
     /// # Errors
     /// [`StoreError`].
     pub async fn report_owed(&self, task: &str) -> Result<bool, StoreError> {
-        let subject = self.index(IX_TASK, &[task.as_bytes()])?;
-        Ok(!self.store.outbox(FindOutbox::Subject(subject), 1).await?.is_empty())
+        let named = Named::task(task);
+        let mut again = Again::new();
+        loop {
+            let subject = Resource::Named(self.name_of(&named)?);
+            match self.store.outbox(FindOutbox::Subject(subject), 1).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                found => return Ok(!found?.is_empty()),
+            }
+        }
     }
 
     async fn deliver_account(
@@ -308,7 +321,8 @@ impl Vault {
                 changes.audit.push(self.event(Action::Report, Some(id), format!("told: {}", names.join(", ")))?);
             }
             Delivery::Stuck(reason) => {
-                changes.audit.push(self.event(Action::Report, Some(id), format!("stuck: {reason}"))?);
+                let detail = format!("stuck: {reason}");
+                changes.audit.push(self.event_of(Action::Report, Outcome::Failed, Some(id), detail)?);
                 return Ok(changes);
             }
             Delivery::Later(_) | Delivery::Ambiguous(_) => return Ok(changes),
@@ -336,14 +350,21 @@ impl Vault {
         Ok(changes)
     }
 
-    fn open_message(&self, row: &OutboxRow) -> Result<MessageBody, StoreError> {
-        let place = Place { kind: Kind::Outbox, id: *row.id.as_bytes(), rev: MESSAGE_REV };
-        let tampered = || {
-            let name = RowName { kind: Kind::Outbox as u8, id: *row.id.as_bytes() };
-            StoreError::tampered(Tampering::Substitution, Some(name))
+    /// The subject of a message under the newest key: while the keys change, messages of one task have two.
+    fn subject_now(&self, row: &OutboxRow) -> Result<[u8; 16], StoreError> {
+        let keys = self.keys();
+        if row.lane == Lane::Account || row.epoch == keys.epoch() {
+            return Ok(row.subject);
+        }
+        let MessageBody::Task { task, .. } = self.open_message(row)? else {
+            return Err(StoreError::tampered(Tampering::Substitution, None));
         };
-        let opened = self.keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
-        MessageBody::from_bytes(&opened).map_err(|_| tampered())
+        Named::task(&task).index(&keys, keys.epoch()).map_err(|_| StoreError::Rekeyed)
+    }
+
+    fn open_message(&self, row: &OutboxRow) -> Result<MessageBody, StoreError> {
+        let name = RowName { kind: Kind::Outbox as u8, id: *row.id.as_bytes() };
+        open_message(&self.keys(), row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
 
     fn settlement(&self, delivery: &Delivery) -> Settlement {
@@ -376,9 +397,6 @@ fn delivery_of(error: &UpdateError, tries: u32) -> Delivery {
     }
 }
 
-/// Labels of the blind indexes; part of the format.
-const IX_LANE: &str = "outbox.lane";
-const IX_TASK: &str = "outbox.task";
 /// A lane's lease: longer than one call to the manager.
 const LANE_TTL: Duration = Duration::from_secs(120);
 /// Messages looked at in one round.

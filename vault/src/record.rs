@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     cookies::Jar,
-    model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Fields, Secret, Standing},
+    model::{
+        AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Fields, Outcome, Secret, Standing,
+    },
 };
 
 /// An opened record is not what this version writes.
@@ -52,8 +54,22 @@ pub(crate) enum MessageBody {
         /// The encoded update.
         update: Zeroizing<Vec<u8>>,
     },
-    /// A report on a task, opaque here.
-    Task(Zeroizing<Vec<u8>>),
+    /// A report on a task.
+    Task {
+        /// Names the task: what its messages are found by is computed from it.
+        task: String,
+        /// The report, opaque here.
+        body: Zeroizing<Vec<u8>>,
+    },
+}
+
+/// A caller's item as it is sealed.
+#[derive(Debug)]
+pub(crate) struct ItemRecord {
+    /// What it is found by.
+    pub(crate) key: String,
+    /// What it says, opaque here.
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 #[derive(Encode, Decode, CborLen)]
@@ -145,6 +161,17 @@ struct MessageV1<'a> {
     manager_id: Option<&'a str>,
     #[b(2)]
     body: &'a ByteSlice,
+    #[n(3)]
+    task: Option<&'a str>,
+}
+
+#[derive(Encode, Decode, CborLen)]
+#[cbor(map)]
+struct ItemV1<'a> {
+    #[n(1)]
+    key: &'a str,
+    #[b(2)]
+    body: &'a ByteSlice,
 }
 
 #[derive(Encode, Decode, CborLen)]
@@ -164,6 +191,10 @@ struct AuditV1<'a> {
     account: Option<&'a ByteSlice>,
     #[n(7)]
     detail: &'a str,
+    #[n(8)]
+    user: Option<&'a str>,
+    #[n(9)]
+    outcome: Option<u8>,
 }
 
 impl AccountRecord {
@@ -213,8 +244,16 @@ impl AccountRecord {
 
 /// One field of an account's record, without copies of the others.
 pub(crate) fn account_field(bytes: &[u8], field: Field) -> Result<Option<Secret>, Malformed> {
-    let v1: AccountV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
-    Ok(field_v1(&v1.fields, field).map(Secret::copy_of))
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let entries = decoder.map().map_err(|_| Malformed)?.ok_or(Malformed)?;
+    for _ in 0..entries {
+        if decoder.u8().map_err(|_| Malformed)? == FIELDS_KEY {
+            let fields: FieldsV1<'_> = decoder.decode().map_err(|_| Malformed)?;
+            return Ok(field_v1(&fields, field).map(Secret::copy_of));
+        }
+        decoder.skip().map_err(|_| Malformed)?;
+    }
+    Err(Malformed)
 }
 
 impl SessionRecord {
@@ -257,19 +296,32 @@ impl MessageBody {
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         encode(&match self {
             Self::Account { manager_id, update } => {
-                MessageV1 { manager_id: Some(manager_id), body: update.as_slice().into() }
+                MessageV1 { manager_id: Some(manager_id), body: update.as_slice().into(), task: None }
             }
-            Self::Task(body) => MessageV1 { manager_id: None, body: body.as_slice().into() },
+            Self::Task { task, body } => MessageV1 { manager_id: None, body: body.as_slice().into(), task: Some(task) },
         })
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let v1: MessageV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
         let body = Zeroizing::new(v1.body.to_vec());
-        Ok(match v1.manager_id {
-            Some(manager_id) => Self::Account { manager_id: manager_id.to_owned(), update: body },
-            None => Self::Task(body),
+        Ok(match (v1.manager_id, v1.task) {
+            (Some(manager_id), None) => Self::Account { manager_id: manager_id.to_owned(), update: body },
+            (None, Some(task)) => Self::Task { task: task.to_owned(), body },
+            _ => return Err(Malformed),
         })
+    }
+}
+
+impl ItemRecord {
+    /// Encodes an item without copying it first.
+    pub(crate) fn encode(key: &str, body: &[u8]) -> Zeroizing<Vec<u8>> {
+        encode(&ItemV1 { key, body: body.into() })
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let v1: ItemV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
+        Ok(Self { key: v1.key.to_owned(), body: Zeroizing::new(v1.body.to_vec()) })
     }
 }
 
@@ -283,6 +335,8 @@ impl AuditEvent {
             action: self.action as u8,
             account: self.account.as_ref().map(|id| id.as_bytes().as_slice().into()),
             detail: &self.detail,
+            user: Some(self.actor.user.as_str()).filter(|user| !user.is_empty()),
+            outcome: Some(self.outcome as u8).filter(|_| self.outcome != Outcome::Done),
         })
     }
 
@@ -290,8 +344,14 @@ impl AuditEvent {
         let v1: AuditV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
         Ok(Self {
             at_ms: v1.at_ms,
-            actor: Actor { uid: v1.uid, pid: v1.pid, name: v1.name.to_owned() },
+            actor: Actor {
+                uid: v1.uid,
+                user: v1.user.unwrap_or_default().to_owned(),
+                pid: v1.pid,
+                name: v1.name.to_owned(),
+            },
             action: Action::from_u8(v1.action).ok_or(Malformed)?,
+            outcome: v1.outcome.map_or(Some(Outcome::Done), Outcome::from_u8).ok_or(Malformed)?,
             account: v1.account.map(|id| account_id(id)).transpose()?,
             detail: v1.detail.to_owned(),
         })
@@ -394,18 +454,20 @@ fn account_id(bytes: &[u8]) -> Result<AccountId, Malformed> {
     bytes.try_into().map(AccountId::from_bytes).map_err(|_| Malformed)
 }
 
+/// Where an account's map has its fields, as [`AccountV1`] says.
+const FIELDS_KEY: u8 = 3;
 /// A message is bound to revision 1 for good: only where it stands changes, never what it says.
 pub(crate) const MESSAGE_REV: u64 = 1;
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-    use super::{LoginIntent, MessageBody, SessionRecord, account_field};
+    use super::{ItemRecord, LoginIntent, MessageBody, SessionRecord, account_field};
     use crate::{
         Secret,
         cookies::Jar,
-        model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Standing},
+        model::{AccountId, AccountRecord, AccountState, Action, Actor, AuditEvent, Field, Outcome, Standing},
     };
 
     #[test]
@@ -440,20 +502,24 @@ mod tests {
         let account = AccountId::from_bytes([3; 16]);
         let intent = LoginIntent { account, login_epoch: 2, totp_step: Some(9), at_ms: 1, lost_before: 1 };
         assert_eq!(LoginIntent::from_bytes(&intent.to_bytes()).unwrap(), intent);
-        let event = AuditEvent {
-            at_ms: 1,
-            actor: Actor { uid: 1, pid: 2, name: "cli".into() },
-            action: Action::Add,
-            account: Some(account),
-            detail: "d".into(),
-        };
-        assert_eq!(AuditEvent::from_bytes(&event.to_bytes()).unwrap(), event);
+        for (user, outcome) in [("ann", Outcome::Done), ("", Outcome::Refused)] {
+            let event = AuditEvent {
+                at_ms: 1,
+                actor: Actor { uid: 1, user: user.into(), pid: 2, name: "cli".into() },
+                action: Action::Add,
+                outcome,
+                account: Some(account),
+                detail: "d".into(),
+            };
+            assert_eq!(AuditEvent::from_bytes(&event.to_bytes()).unwrap(), event);
+        }
         let body = MessageBody::Account { manager_id: "m".into(), update: vec![1, 2].into() };
         assert!(matches!(MessageBody::from_bytes(&body.to_bytes()).unwrap(), MessageBody::Account { .. }));
-        assert!(matches!(
-            MessageBody::from_bytes(&MessageBody::Task(vec![1].into()).to_bytes()).unwrap(),
-            MessageBody::Task(_)
-        ));
+        let report = MessageBody::Task { task: "t".into(), body: vec![1].into() };
+        let MessageBody::Task { task, .. } = MessageBody::from_bytes(&report.to_bytes()).unwrap() else { panic!() };
+        assert_eq!(task, "t");
+        let item = ItemRecord::from_bytes(&ItemRecord::encode("k", &[1, 2])).unwrap();
+        assert_eq!((item.key.as_str(), item.body.as_slice()), ("k", &[1, 2][..]));
     }
 
     #[test]

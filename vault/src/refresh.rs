@@ -32,13 +32,14 @@ use crate::{
     Vault,
     account_api::{AccountApi, AccountStatus, AccountUpdate},
     accounts::{AccountError, RETRIES, standing_update},
-    checkout::{CheckOutAsk, LeaseHandle, take_cookie},
+    checkout::{CheckOutAsk, LeaseHandle, Leased, take_cookie},
     cookies::Jar,
     items::{ItemChange, ItemKind},
     login::{Block, Evidence, LoginIdentity, LoginOutcome, SiteAuth, Verdict},
-    model::{Account, AccountId, AccountState, Action, Secret, Standing},
+    model::{Account, AccountId, AccountState, Action, Outcome, Secret, Standing},
+    names::Named,
     record::{LoginIntent, SessionRecord},
-    store::{Changes, Hold, Saved, StoreError},
+    store::{Changes, Saved, StoreError},
     totp::Totp,
 };
 
@@ -123,12 +124,14 @@ pub enum RefreshError {
 
 /// Who waits for whose login, within this process: first in, first out.
 #[derive(Debug, Default)]
-pub(crate) struct LoginQueues(Mutex<HashMap<[u8; 16], Weak<tokio::sync::Mutex<()>>>>);
+pub(crate) struct LoginQueues(Mutex<HashMap<[u8; 32], Weak<tokio::sync::Mutex<()>>>>);
 
 struct Turn<'a> {
     vault: &'a Vault,
     id: AccountId,
     ask: &'a RefreshAsk,
+    /// What identifies the credential: two records of one login share it.
+    credential: Arc<Named>,
     lease: LeaseHandle,
     deadline: Instant,
     /// Whether the lease was given back together with the login's end.
@@ -147,24 +150,23 @@ impl Vault {
             return Ok(newer);
         }
         usable(self, &account)?;
-        let resource = self.login_resource(&account)?;
-        let queue = self.logins.of(resource);
+        let credential = Arc::new(Named::credential(id, &account.record));
+        let queue = self.logins.of(credential.fingerprint());
         let Ok(_turn) = tokio::time::timeout_at(deadline, queue.lock()).await else {
             return Err(RefreshError::TooLong);
         };
-        let lease = self.login_lease(resource, id, ask, deadline).await?;
+        let lease = self.login_lease(&credential, id, ask, deadline).await?;
         let lease = match lease {
             Ok(lease) => lease,
             Err(newer) => return Ok(newer),
         };
-        let hold = lease.hold();
         // Whatever the caller allows: what is sent has ended before another may have the lease.
         let deadline = deadline.min(Instant::now() + LOGIN_TURN);
-        let turn = Turn { vault: self, id, ask, lease, deadline, ended: AtomicBool::new(false) };
+        let turn = Turn { vault: self, id, ask, credential, lease, deadline, ended: AtomicBool::new(false) };
         let result = turn.run().await;
         // A login that ended has freed the lease in its own transaction.
         if !turn.ended.load(Ordering::Acquire) {
-            self.release(&hold, Some(id), "login lease ended").await.map_err(AccountError::from)?;
+            self.release(&turn.lease, Some(id), "login lease ended").await.map_err(AccountError::from)?;
         }
         result
     }
@@ -172,7 +174,7 @@ impl Vault {
     /// Waits for the login lease of a credential; ends early when another's login has made the session newer.
     async fn login_lease(
         &self,
-        resource: [u8; 16],
+        credential: &Arc<Named>,
         id: AccountId,
         ask: &RefreshAsk,
         deadline: Instant,
@@ -188,22 +190,13 @@ impl Vault {
                 wait: LOOK_AGAIN.min(deadline.saturating_duration_since(Instant::now())),
                 purpose: "login".into(),
             };
-            match self.take(resource, &lease_ask, Some(id)).await.map_err(AccountError::from)? {
+            let what = Leased::Named(Arc::clone(credential));
+            match self.take(what, &lease_ask, Some(id)).await.map_err(AccountError::from)? {
                 Ok(lease) => return Ok(Ok(lease)),
                 Err(_) if Instant::now() < deadline => {}
                 Err(_) => return Err(RefreshError::TooLong),
             }
         }
-    }
-
-    /// What identifies the credential: two records of one login share it.
-    fn login_resource(&self, account: &Account) -> Result<[u8; 16], AccountError> {
-        let site = account.record.site.as_bytes();
-        Ok(match account.record.login_name() {
-            // EXPOSE: the login name goes into a keyed index.
-            Some(name) => self.index(IX_CREDENTIAL, &[site, name.expose().as_bytes()])?,
-            None => self.index(IX_CREDENTIAL, &[account.id.as_bytes()])?,
-        })
     }
 }
 
@@ -248,7 +241,10 @@ impl Turn<'_> {
                     |f| f.map_or_else(|e| e.to_string(), |_| String::new()),
                 );
                 let detail = format!("the manager could not be asked before a login: {why}");
-                self.vault.note(Action::Pull, Some(self.id), detail).await.map_err(AccountError::from)?;
+                self.vault
+                    .note_of(Action::Pull, Outcome::Failed, Some(self.id), detail)
+                    .await
+                    .map_err(AccountError::from)?;
                 return Ok(false);
             }
         };
@@ -311,7 +307,8 @@ impl Turn<'_> {
         };
         let intent = OpenIntent { id, rev, says };
         let detail = format!("a login for epoch {} is about to be sent", epoch + 1);
-        let audit = vec![vault.event(Action::LoginIntent, Some(self.id), detail).map_err(AccountError::from)?];
+        let audit = vault.event_of(Action::LoginIntent, Outcome::Begun, Some(self.id), detail);
+        let audit = vec![audit.map_err(AccountError::from)?];
         let items = vault.item_rows(&[self.intent_item(&intent, true)]).map_err(AccountError::from)?;
         self.save(Changes { items, audit, ..Changes::default() }).await?;
         Ok(intent)
@@ -377,7 +374,7 @@ impl Turn<'_> {
                         None => Vec::new(),
                     },
                     outbox: vault.account_message(self.id, &record, &update)?.into_iter().collect(),
-                    audit: vec![vault.event(Action::Login, Some(self.id), detail)?],
+                    audit: vec![vault.event_of(Action::Login, Outcome::Failed, Some(self.id), detail)?],
                     ..Changes::default()
                 })
             })()
@@ -395,7 +392,7 @@ impl Turn<'_> {
     }
 
     async fn save(&self, changes: Changes) -> Result<(), RefreshError> {
-        match self.vault.store.save_held(vec![self.hold()], changes).await.map_err(AccountError::from)? {
+        match self.vault.save_under(&self.lease, changes).await.map_err(AccountError::from)? {
             Saved::Done => Ok(()),
             // The lease ran out under us: nothing was sent yet, or what was sent is in the intent.
             _ => Err(RefreshError::TooLong),
@@ -404,7 +401,7 @@ impl Turn<'_> {
 
     /// Writes the end of a login and frees its lease; false when the account was changed in between.
     async fn end(&self, changes: Changes) -> Result<bool, RefreshError> {
-        match self.vault.store.check_in(vec![self.hold()], changes).await.map_err(AccountError::from)? {
+        match self.vault.end_lease(&self.lease, changes).await.map_err(AccountError::from)? {
             Saved::Done => {
                 self.ended.store(true, Ordering::Release);
                 Ok(true)
@@ -414,12 +411,9 @@ impl Turn<'_> {
         }
     }
 
-    fn hold(&self) -> Hold {
-        self.lease.hold()
-    }
-
+    /// What the credential's intents are found by, whatever the keys are.
     fn intent_key(&self) -> String {
-        data_encoding::HEXLOWER.encode(&self.hold().resource)
+        data_encoding::HEXLOWER.encode(&self.credential.fingerprint())
     }
 
     fn intent_item(&self, intent: &OpenIntent, open: bool) -> ItemChange {
@@ -438,15 +432,15 @@ struct OpenIntent {
 }
 
 impl LoginQueues {
-    fn of(&self, resource: [u8; 16]) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, credential: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Queues that nobody waits in are forgotten, so the map is as long as the logins going on.
         queues.retain(|_, queue| queue.strong_count() > 0);
-        if let Some(queue) = queues.get(&resource).and_then(Weak::upgrade) {
+        if let Some(queue) = queues.get(&credential).and_then(Weak::upgrade) {
             return queue;
         }
         let queue = Arc::new(tokio::sync::Mutex::new(()));
-        queues.insert(resource, Arc::downgrade(&queue));
+        queues.insert(credential, Arc::downgrade(&queue));
         queue
     }
 }
@@ -497,8 +491,6 @@ pub fn standing_of(block: Block, evidence: &Evidence, now_ms: i64) -> Standing {
     Standing { state, since_ms: now_ms, evidence: evidence.mark.clone() }
 }
 
-/// Label of the blind index; part of the format.
-const IX_CREDENTIAL: &str = "login.credential";
 /// The login lease: longer than a turn with it, so that it is never renewed.
 const LOGIN_TTL: Duration = Duration::from_secs(150);
 /// The manager's answer, the probe and the login together; the rest of the lease is for the last wait for it and the commit.

@@ -96,6 +96,12 @@ impl Totp {
         since_1970_ms(unix_ms) / self.period_ms()
     }
 
+    /// When a step begins, in Unix milliseconds, at most `i64::MAX`.
+    #[must_use]
+    pub fn begins_ms(&self, step: u64) -> i64 {
+        i64::try_from(step.saturating_mul(self.period_ms())).unwrap_or(i64::MAX)
+    }
+
     /// The code of a step: 6 to 8 digits, zeros in front. Source: RFC 4226 section 5.3.
     #[must_use]
     pub fn code(&self, step: u64) -> Secret {

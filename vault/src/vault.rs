@@ -13,16 +13,19 @@ use std::{
 };
 
 use thiserror::Error;
-use unlock::{check_anchor, checked_slots, head_of, load, unlock};
+pub(crate) use unlock::checked_slots;
+use unlock::{check_anchor, head_of, load, unlock};
 
 use crate::{
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
-    crypto::{FORMAT_VERSION, Header, Keyring, ScryptCost, SealError, SlotError, SlotKind, SlotRecipient, SlotRecord},
+    crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
+    inspect::Records,
+    key_slots::{NewSlot, SlotListError, check_list},
     keys::KeyBinder,
     model::{Action, Actor, Clock, IdError, Secret, VaultId},
     refresh::LoginQueues,
     store::{
-        Finding, KeyMaterial, Progress, Store, StoreError,
+        Binder, Finding, KeyMaterial, Progress, Store, StoreError,
         sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore},
     },
 };
@@ -45,52 +48,37 @@ pub struct Opener {
     pub clock: Arc<dyn Clock>,
 }
 
-/// A key slot to be made.
-pub enum NewSlot {
-    /// Unlocked by a passphrase, at this cost.
-    Passphrase {
-        /// What the slot is called.
-        label: String,
-        /// The passphrase.
-        passphrase: Secret,
-        /// scrypt's work factor.
-        cost: ScryptCost,
-    },
-    /// Unlocked by an age identity that somebody else keeps.
-    Identity {
-        /// What the slot is called.
-        label: String,
-        /// Identity file, systemd credential or recovery.
-        kind: SlotKind,
-        /// The public half.
-        recipient: SlotRecipient,
-    },
-}
-
 /// What a vault is unlocked with.
 pub enum UnlockWith {
     /// The passphrase of a slot.
     Passphrase(Secret),
-    /// The text of an age identity file.
+    /// The text of an age identity file, or of what a keyring of the system holds.
     Identity(Secret),
+    /// The passphrase of a combined slot, and the text of the key that a keyring of the system holds for it.
+    Both {
+        /// The passphrase.
+        passphrase: Secret,
+        /// The keyring's half.
+        half: Secret,
+    },
 }
 
 /// An open vault; shared behind an `Arc`, ended by [`Vault::close`].
 pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) keys: Arc<Keyring>,
+    pub(crate) binder: Arc<KeyBinder>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
-    keeper: Arc<Keeper>,
+    pub(crate) keeper: Arc<Keeper>,
 }
 
 /// Why a vault was not made. Nothing that was there before is changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// Nobody could ever open it.
-    #[error("a vault needs at least one key slot")]
-    NoSlot,
+    /// The slots do not go together: there is none, or too many, or what one needs is missing.
+    #[error(transparent)]
+    Slots(#[from] SlotListError),
     /// The anchor would lie with the vault.
     #[error("the folder of anchors must not be the vault's own: a rollback would take the anchor along")]
     AnchorBesideVault,
@@ -167,19 +155,16 @@ impl Vault {
     pub async fn open(paths: &VaultPaths, opener: Opener, with: UnlockWith) -> Result<Self, UnlockError> {
         let paths = paths.clone();
         blocking(move || {
-            let file = SqliteFile::open(&paths.file)?;
-            let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
-            let (anchor, mac) = anchor_file.read(file.vault())?;
-            let root = unlock(&file, &with)?;
-            // Anybody can wrap a root key of their own to a public recipient: the commitment tells it from ours.
-            if !root.commitment(file.vault()).check(&anchor.commitment) {
-                return Err(UnlockError::CannotUnlock);
+            let mut tries = 1;
+            loop {
+                let file = SqliteFile::open(&paths.file)?;
+                let generation = file.key_material().generation;
+                match Self::open_file(&paths, file, &opener, &with) {
+                    // Another process changed the keys while this one looked at those of before.
+                    Err(_) if tries < OPEN_TRIES && has_other_keys(&paths.file, generation) => tries += 1,
+                    opened => return opened,
+                }
             }
-            let keys = load(&file, root)?;
-            anchor.check_mac(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
-            let keys = Arc::new(keys);
-            check_anchor(&file, &anchor_file, &keys, anchor)?;
-            Self::start(file, anchor_file, keys, opener).map_err(UnlockError::from)
         })
         .await
     }
@@ -204,12 +189,12 @@ impl Vault {
             let present = anchor_file.read(file.vault()).ok();
             let root = unlock(&file, &with)?;
             if let Some((anchor, _)) = &present
-                && !root.commitment(file.vault()).check(&anchor.commitment)
+                && !anchor.may_be(&root.commitment(file.vault()))
             {
                 return Err(UnlockError::OtherRoot);
             }
             let keys = Arc::new(load(&file, root)?);
-            let sound = present.filter(|(anchor, mac)| anchor.check_mac(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
+            let sound = present.filter(|(anchor, mac)| anchor.check(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
             if let Some(anchor) = sound
                 && !accept_rollback
                 && !file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(&anchor))?
@@ -220,11 +205,11 @@ impl Vault {
             Ok((vault, anchor_file))
         })
         .await?;
-        let findings = vault.store.verify(progress).await?;
+        let findings = vault.verify(progress).await?;
         if !findings.is_empty() {
             return Err(UnlockError::Findings(findings));
         }
-        let (keys, head) = (Arc::clone(&vault.keys), vault.store.head());
+        let (keys, head) = (vault.keys(), vault.store.head());
         blocking(move || anchor_file.write_first(&keys, head)).await?;
         vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?;
         Ok(vault)
@@ -257,22 +242,18 @@ impl Vault {
     /// The vault's id.
     #[must_use]
     pub fn id(&self) -> VaultId {
-        self.keys.vault()
+        self.keys().vault()
     }
 
-    /// Checks everything there is: rows, digest, audit chain, and that every record opens.
+    /// Checks everything there is, each row once: rows, digest, references, audit chain, slots, pages, and that every record
+    /// opens, reads, and is indexed by what it says.
+    ///
+    /// `progress` gets (done, all) in rows. At most 1,000 findings are told.
     ///
     /// # Errors
     /// [`StoreError`] when the check itself could not be made; what it found is the value.
     pub async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
-        let mut findings = self.store.verify(progress).await?;
-        match self.check_records().await {
-            Ok(more) => findings.extend(more),
-            // The store's check has named it: rows that cannot be read cannot be opened.
-            Err(StoreError::Tampered { .. } | StoreError::File(_)) if !findings.is_empty() => {}
-            Err(error) => return Err(error),
-        }
-        Ok(findings)
+        self.store.verify(Arc::new(Records(Arc::clone(&self.binder))), progress).await
     }
 
     /// The key slots, as they were authenticated.
@@ -281,7 +262,43 @@ impl Vault {
     /// [`StoreError`] when they cannot be read, or are not what the header vouches for.
     pub async fn slots(&self) -> Result<Vec<SlotRecord>, StoreError> {
         let material = self.store.key_material().await?;
-        checked_slots(&self.keys, &material)
+        self.checked_slots(&material)
+    }
+
+    /// The slots of what was read, once the MAC of their list was checked.
+    pub(crate) fn checked_slots(&self, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
+        checked_slots(&self.keys(), material)
+    }
+
+    /// The keys as they are now: they may change between two looks.
+    pub(crate) fn keys(&self) -> Arc<Keyring> {
+        self.binder.keys()
+    }
+
+    fn open_file(
+        paths: &VaultPaths,
+        file: SqliteFile,
+        opener: &Opener,
+        with: &UnlockWith,
+    ) -> Result<Self, UnlockError> {
+        let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
+        let (anchor, mac) = anchor_file.read(file.vault())?;
+        let root = unlock(&file, with)?;
+        // Anybody can wrap a root key of their own to a public recipient: the commitment tells it from ours.
+        if !anchor.may_be(&root.commitment(file.vault())) {
+            return Err(UnlockError::CannotUnlock);
+        }
+        let keys = load(&file, root)?;
+        anchor.check(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        let is_only_announced = !anchor.commitment.check(&keys.commitment());
+        let keys = Arc::new(keys);
+        check_anchor(&file, &anchor_file, &keys, anchor)?;
+        let vault = Self::start(file, anchor_file, keys, opener.clone())?;
+        if is_only_announced {
+            // Whoever installed the root key did not come to write the anchor under it.
+            vault.keeper.move_now()?;
+        }
+        Ok(vault)
     }
 
     fn start(
@@ -290,20 +307,24 @@ impl Vault {
         keys: Arc<Keyring>,
         opener: Opener,
     ) -> Result<Self, StoreError> {
-        let binder = Arc::new(KeyBinder::new(Arc::clone(&keys)));
-        let store: Arc<SqliteStore> = Arc::new(file.start(binder, Arc::clone(&opener.clock))?);
+        let binder = Arc::new(KeyBinder::following(keys, file.key_material().generation));
+        let bound = Arc::clone(&binder) as Arc<dyn Binder>;
+        let store: Arc<SqliteStore> = Arc::new(file.start(bound, Arc::clone(&opener.clock))?);
         let forget = Arc::clone(&store);
         let head = store.watch();
-        let keeper = Keeper::start(anchor_file, Arc::clone(&keys), head, move |counter| forget.anchored(counter))
+        let keeper = Keeper::start(anchor_file, Arc::clone(&binder), head, move |counter| forget.anchored(counter))
             .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
-        Ok(Self { store, keys, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
+        Ok(Self { store, binder, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
     }
 }
 
+/// Whether the file has key slots of another generation by now.
+fn has_other_keys(file: &Path, generation: u64) -> bool {
+    SqliteFile::open(file).is_ok_and(|file| file.key_material().generation != generation)
+}
+
 fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault, InitError> {
-    if slots.is_empty() {
-        return Err(InitError::NoSlot);
-    }
+    let slots = slots.into_iter().map(NewSlot::draft).collect::<Result<Vec<_>, _>>()?;
     let folder = paths.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if same_folder(folder, &paths.anchors) {
         return Err(InitError::AnchorBesideVault);
@@ -312,7 +333,8 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let now_ms = opener.clock.wall_ms();
     let vault = VaultId::generate().map_err(|_: IdError| InitError::NoRandomness)?;
     let keys = Keyring::generate(vault).map_err(|_| InitError::NoRandomness)?;
-    let slots = slots.into_iter().map(|slot| new_slot(&keys, slot, now_ms)).collect::<Result<Vec<_>, _>>()?;
+    let slots = slots.iter().map(|slot| slot.seal(&keys, now_ms)).collect::<Result<Vec<_>, _>>()?;
+    check_list(&slots)?;
     let material = KeyMaterial {
         generation: 1,
         slots_mac: keys.slots_mac(1, &slots),
@@ -331,6 +353,9 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
         audit: Vec::new(),
         created_ms: now_ms,
         log_sum: [0; 32],
+        rekey: None,
+        steps_spent_until_ms: 0,
+        incarnation_since_ms: 0,
     };
     let keys = Arc::new(keys);
     let binder = KeyBinder::new(Arc::clone(&keys));
@@ -339,17 +364,6 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let anchor_file = AnchorFile::of(&paths.anchors, vault);
     anchor_file.write_first(&keys, head)?;
     Ok(Vault::start(file, anchor_file, keys, opener)?)
-}
-
-fn new_slot(keys: &Keyring, slot: NewSlot, now_ms: i64) -> Result<SlotRecord, SlotError> {
-    match slot {
-        NewSlot::Passphrase { label, passphrase, cost } => {
-            SlotRecord::with_passphrase(keys, &label, now_ms, &passphrase, cost)
-        }
-        NewSlot::Identity { label, kind, recipient } => {
-            SlotRecord::with_identity(kind, keys, &label, now_ms, &recipient)
-        }
-    }
 }
 
 /// Runs what may take long (scrypt, syncs) beside the runtime's threads.
@@ -365,3 +379,6 @@ pub(crate) async fn blocking<T: Send + 'static, E: Send + 'static>(
 fn same_folder(one: &Path, other: &Path) -> bool {
     one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
+
+/// Unlocking takes half a second, a change of keys a person: two of them within one opening are a lot.
+const OPEN_TRIES: usize = 4;

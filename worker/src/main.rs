@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Parser;
-use latchkey_vault::{Opener, SystemClock, Vault, model::Actor};
+use latchkey_vault::{Opener, SystemClock, Vault};
 use latchkey_worker::{
     logging::{self, LogArgs},
     process,
@@ -61,9 +61,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let credentials = unlock::credentials_folder();
     let source = unlock::source(settings.unlock.as_ref(), credentials.as_deref()).ok_or(UnlockSourceError::Nothing)?;
     let with = source.read(credentials.as_deref())?;
-    let uid = rustix::process::getuid().as_raw();
-    let actor = Actor { uid, pid: std::process::id(), name: settings.worker.name.clone() };
-    let opener = Opener { actor, clock: Arc::new(SystemClock::new()?) };
+    let opener = Opener { actor: process::actor(&settings.worker.name), clock: Arc::new(SystemClock::new()?) };
     let vault = Arc::new(Vault::open(&settings.vault, opener, with).await?);
     let options = ServeOptions { concurrency: args.concurrency.map(usize::from), until_idle: args.until_idle };
     let served = service::serve(&settings, options, Arc::clone(&vault), stop, |_| ()).await;

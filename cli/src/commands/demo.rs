@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use latchkey_vault::model::Actor;
 use latchkey_worker::{Ending, Event, process};
 use serde::Serialize;
 
@@ -64,9 +63,7 @@ pub async fn run(globals: &Globals, args: DemoArgs) -> Result<(), Failure> {
     let stop = process::stop_on_signals(Exit::Interrupted as u8)
         .map_err(|error| Failure::io("waiting for signals", &error))?;
     let folder = folder(args.serve.as_deref())?;
-    let uid = rustix::process::getuid().as_raw();
-    let actor = Actor { uid, pid: std::process::id(), name: "demo".into() };
-    let options = DemoOptions { folder, concurrency: usize::from(args.concurrency), actor };
+    let options = DemoOptions { folder, concurrency: usize::from(args.concurrency), actor: process::actor("demo") };
     printer.note(format_args!("making a vault with {ACCOUNTS} accounts, a manager with {TASKS} tasks, and a site"));
     let world = World::build(&options).await?;
     let bar = printer.progress("tasks");

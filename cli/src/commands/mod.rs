@@ -7,6 +7,7 @@ pub mod audit;
 pub mod demo;
 pub mod doctor;
 pub mod init;
+pub mod key;
 pub mod outbox;
 pub mod session;
 pub mod totp;
@@ -25,6 +26,9 @@ use crate::{
 pub enum Command {
     /// Make a vault
     Init(init::InitArgs),
+    /// Look at the ways to unlock the vault, and change them
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Add, look at and change accounts
     #[command(subcommand)]
     Account(account::AccountCommand),
@@ -70,6 +74,7 @@ pub async fn run(globals: Globals, command: Command) -> Result<(), Failure> {
     let cx = &Context::new(globals)?;
     match command {
         Command::Init(args) => init::run(cx, args).await,
+        Command::Key(command) => key::run(cx, command).await,
         Command::Account(command) => account::run(cx, command).await,
         Command::Totp(args) => totp::run(cx, args).await,
         Command::Session(command) => session::run(cx, command).await,

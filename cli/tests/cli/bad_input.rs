@@ -1,6 +1,6 @@
 //! Bad input: each with its exit code, its word and a message that says what to change; nothing is lost by it.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::home::{CANARY, Home, SITES};
 
@@ -143,4 +143,25 @@ fn an_error_for_people_says_what_happened_and_what_to_do_next() {
     assert!(lines[0].starts_with("error: ") && lines[0].contains("there is no vault"), "{ended:?}");
     assert!(lines[1].starts_with("next:  ") && lines.len() == 2, "{ended:?}");
     assert!(!ended.stderr.contains('\x1b'), "no colours in a pipe: {ended:?}");
+}
+
+#[test]
+fn attack_39_an_endless_line_is_refused_wherever_a_text_comes_in() {
+    let home = Home::with_vault();
+    let zeros = || fs::File::open("/dev/zero").unwrap();
+    for args in [
+        &["account", "add", "blog.example", "--username", "ann", "--password-stdin"][..],
+        &["account", "add", "blog.example", "--username", "ann", "--secrets-stdin"],
+        &["account", "list", "--passphrase-stdin"],
+        &["account", "list", "--config", "/dev/zero"],
+        &["account", "list", "--identity", "/dev/zero"],
+        &["session", "refresh", "blog.example/ann", "--sites", "/dev/zero"],
+    ] {
+        let mut command = home.command(Path::new(env!("CARGO_BIN_EXE_latchkey")), args);
+        // No reader may wait for the end of what has none: with less memory than that, it would be killed.
+        let output = command.stdin(zeros()).output().unwrap();
+        assert!(matches!(output.status.code(), Some(1..=8)), "{args:?}: {output:?}");
+        assert!(!output.stderr.is_empty() && output.stderr.len() < 4096, "{args:?}");
+    }
+    assert_eq!(home.run(&["account", "list", "--json"]).ok().json()["accounts"].as_array().unwrap().len(), 0);
 }

@@ -47,6 +47,8 @@ fn secrets_are_masked_unless_they_are_asked_for_and_the_audit_says_so_first() {
         &["session", "status", &id],
         &["session", "status", "--json"],
         &["audit", "list"],
+        &["audit", "verify"],
+        &["audit", "export", "-"],
         &["outbox", "list"],
         &["verify"],
         &["account", "show", &id, "--log", "trace"],
@@ -95,7 +97,7 @@ fn a_new_cookie_is_a_new_session_and_its_names_alone_are_shown() {
 }
 
 #[test]
-fn what_could_steer_a_terminal_is_escaped_in_text_and_in_json() {
+fn attack_41_what_could_steer_a_terminal_is_escaped_in_text_and_in_json() {
     let home = Home::with_vault();
     let notes = "red \x1b[31m back \u{9b}2J flip \u{202e}";
     home.run(&["account", "add", "blog.example", "--username", "ann", "--notes", notes]).ok();
@@ -155,6 +157,8 @@ fn the_help_tells_the_exit_codes_and_every_command_has_examples() {
         &["worker", "run"],
         &["outbox", "list"],
         &["audit", "list"],
+        &["audit", "verify"],
+        &["audit", "export"],
         &["verify"],
         &["anchor", "adopt"],
         &["doctor"],

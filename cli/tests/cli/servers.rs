@@ -90,6 +90,41 @@ async fn what_the_manager_knows_is_brought_in_and_merged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attack_41_what_a_manager_calls_an_account_steers_no_terminal() {
+    let world = World::new().await;
+    // Control characters are refused as they come in; what turns a line around is not.
+    let name = "ann\u{202e}\u{2066}nna";
+    for (id, name) in [("4711", name), ("4712", "bob\u{1b}[31m"), ("4713", "eve\u{9b}2J")] {
+        let account = ManagerAccount::new(id).with("site_name", "practice.example").with("username", name);
+        world.manager.add_account(account.with("status", "act\u{1b}[31mive")).unwrap();
+    }
+    let mut said: Vec<_> =
+        ["4711", "4712", "4713"].map(|id| world.run(&["account", "pull", "--manager-id", id])).into();
+    assert_eq!(said.iter().map(|ended| ended.code).collect::<Vec<_>>(), [0, 6, 6]);
+    let json = world.run(&["account", "list", "--json"]).ok();
+    let id = json.json()["accounts"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(json.json()["accounts"][0]["login"], name, "it is told word for word, in escapes");
+    said.push(json);
+    for command in [
+        &["account", "list"][..],
+        &["account", "show", &id],
+        &["account", "show", &id, "--json"],
+        &["session", "status"],
+        &["audit", "list"],
+        &["account", "add", "practice.example", "--username", name],
+        &["account", "show", name],
+        &["session", "refresh", &id],
+    ] {
+        said.push(world.run(command));
+    }
+    for ended in said {
+        let steering = |text: &str| text.chars().any(|c| c != '\n' && latchkey_vault::text::steers(c));
+        assert!(!steering(&ended.stdout) && !steering(&ended.stderr), "{ended:?}");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_becomes_fresh_by_login_by_probe_and_by_force() {
     let world = World::new().await;
     let password = format!("pw-{CANARY}");

@@ -62,8 +62,13 @@ fn doctor_finds_what_is_open_to_others_and_says_how_to_mend_it() {
         let checks = diagnosis["checks"].as_array().unwrap().clone();
         checks.into_iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name}: {diagnosis}"))
     };
-    for name in ["settings", "core dumps", "memory access", "permissions", "vault", "anchor", "unlocking", "sites"] {
+    for name in
+        ["settings", "core dumps", "memory access", "umask", "permissions", "vault", "anchor", "unlocking", "sites"]
+    {
         assert_eq!(status(&well, name)["status"], "ok", "{name}: {well}");
+    }
+    for name in ["memory lock", "ptrace", "swap"] {
+        assert_ne!(status(&well, name)["status"], "fail", "{name}: {well}");
     }
     for name in ["slots", "manager"] {
         assert_eq!(status(&well, name)["status"], "warn", "{name}: {well}");

@@ -182,7 +182,7 @@ pub(super) fn account_id(bytes: [u8; 16]) -> AccountId {
 pub(super) fn opener() -> Result<Opener, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
     let uid = rustix::process::geteuid().as_raw();
-    Ok(Opener { actor: Actor { uid, pid: std::process::id(), name: "bench".into() }, clock })
+    Ok(Opener { actor: Actor { uid, user: String::new(), pid: std::process::id(), name: "bench".into() }, clock })
 }
 
 async fn make(set: &DataSet, complete: &Complete) -> Result<(), Failure> {

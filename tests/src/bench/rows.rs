@@ -4,6 +4,7 @@
 
 mod open;
 mod read;
+mod reseal;
 mod stream;
 mod verify;
 
@@ -22,6 +23,8 @@ pub enum RowName {
     Uniform,
     /// Opening a vault.
     Open,
+    /// A change of keys.
+    Reseal,
     /// Memory of a pass over all accounts.
     Stream,
     /// The full check.
@@ -29,8 +32,15 @@ pub enum RowName {
 }
 
 /// All rows, in the order of the table of demands.
-pub const ROWS: [RowName; 6] =
-    [RowName::Read, RowName::Growth, RowName::Uniform, RowName::Open, RowName::Stream, RowName::Verify];
+pub const ROWS: [RowName; 7] = [
+    RowName::Read,
+    RowName::Growth,
+    RowName::Uniform,
+    RowName::Open,
+    RowName::Reseal,
+    RowName::Stream,
+    RowName::Verify,
+];
 
 impl RowName {
     /// The name that the command line and the table have for it.
@@ -41,6 +51,7 @@ impl RowName {
             Self::Growth => "2",
             Self::Uniform => "3",
             Self::Open => "9",
+            Self::Reseal => "11",
             Self::Stream => "12",
             Self::Verify => "verify",
         }
@@ -70,6 +81,7 @@ pub(super) async fn measure(row: RowName, data: &mut Data, effort: f64) -> Resul
             let sets = [data.small().await?, data.large().await?];
             open::a_vault(&sets, effort).await.map_err(named)
         }
+        RowName::Reseal => reseal::everything(&data.medium().await?, effort).await.map_err(named),
         RowName::Stream => stream::all_accounts(&data.large().await?).await.map_err(named),
         RowName::Verify => verify::everything(&data.medium().await?, &data.large().await?, effort).await.map_err(named),
     }

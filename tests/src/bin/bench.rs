@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Args {
-    /// Which rows: 1, 2, 3, 9, 12, verify [default: all]
+    /// Which rows: 1, 2, 3, 9, 11, 12, verify [default: all]
     #[arg(value_name = "ROW", value_parser = row)]
     rows: Vec<RowName>,
     /// 100,000 accounts in place of a million, and fewer samples: some three minutes in place of twenty

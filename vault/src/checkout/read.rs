@@ -38,7 +38,7 @@ impl Vault {
     /// [`ReadError`].
     pub async fn read_secret(&self, checkout: &Checkout, field: Field) -> Result<Option<Secret>, ReadError> {
         let id = checkout.account.id;
-        match self.store.account_held(checkout.lease.hold).await? {
+        match self.store.account_held(self.hold(&checkout.lease)?).await? {
             HeldAccount::Row(row) => {
                 checkout.reads.fetch_add(1, Ordering::Relaxed);
                 Ok(self.open_field(&row, field)?)

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! magic 8 | version u8 = 1 | zeros 7 | vault id 16 | sequence u64 BE | commitment 32 | counter u64 BE | header hash 32
-//! | mac 32 | zeros | SHA-256 of the 480 bytes before it
+//! | mac 32 | next commitment 32, its mac 32, or zeros | zeros | SHA-256 of the 480 bytes before it
 //! ```
 
 use ring::digest;
@@ -32,6 +32,15 @@ pub struct Anchor {
     pub counter: u64,
     /// The SHA-256 of that sealed header.
     pub header_hash: [u8; 32],
+    /// The root key that may be the vault's by now: announced before the commit that installs it.
+    pub next: Option<Announcement>,
+}
+
+/// A root key that is about to be installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Announcement {
+    commitment: Commitment,
+    mac: [u8; 32],
 }
 
 /// Why an anchor was not accepted.
@@ -71,7 +80,11 @@ impl Anchor {
         let mut slot = [0; ANCHOR_SLOT_BYTES];
         let body = self.body();
         slot[..BODY_BYTES].copy_from_slice(&body);
-        slot[BODY_BYTES..BODY_BYTES + 32].copy_from_slice(&keyring.anchor_mac(&body));
+        slot[BODY_BYTES..NEXT_AT].copy_from_slice(&keyring.anchor_mac(&body));
+        if let Some(next) = &self.next {
+            slot[NEXT_AT..NEXT_AT + 32].copy_from_slice(next.commitment.as_bytes());
+            slot[NEXT_AT + 32..NEXT_END].copy_from_slice(&next.mac);
+        }
         let checksum = checksum(&slot);
         slot[CHECKSUM_AT..].copy_from_slice(&checksum);
         slot
@@ -111,6 +124,52 @@ impl Anchor {
         right.then_some(()).ok_or(AnchorError::Authentication)
     }
 
+    /// This anchor, announcing the root key of `next`.
+    #[must_use]
+    pub fn announcing(self, next: &Keyring) -> Self {
+        let commitment = next.commitment();
+        let mac = next.anchor_mac(&self.announced(&commitment));
+        Self { next: Some(Announcement { commitment, mac }), ..self }
+    }
+
+    /// Whether it announces the root key of this keyring.
+    ///
+    /// The MAC is that of the announced key, since whoever opens the vault after the commit has no other. An anchor is
+    /// believed for where it lies; the MAC ties the announcement to this vault and to the key before.
+    #[must_use]
+    pub fn announces(&self, keyring: &Keyring) -> bool {
+        self.next.is_some_and(|next| {
+            let mac = keyring.anchor_mac(&self.announced(&next.commitment));
+            next.commitment.check(&keyring.commitment()) && bool::from(mac.ct_eq(&next.mac))
+        })
+    }
+
+    /// Whether a root key of this commitment may be the vault's: it is the one that is remembered, or was announced.
+    #[must_use]
+    pub fn may_be(&self, commitment: &Commitment) -> bool {
+        self.commitment.check(commitment) || self.next.is_some_and(|next| next.commitment.check(commitment))
+    }
+
+    /// Checks that the anchor is this keyring's: written with its root key, or announcing it.
+    ///
+    /// # Errors
+    /// [`AnchorError::Authentication`] where it is neither.
+    pub fn check(&self, keyring: &Keyring, mac: &[u8; 32]) -> Result<(), AnchorError> {
+        if !self.commitment.check(&keyring.commitment()) && self.announces(keyring) {
+            return Ok(());
+        }
+        self.check_mac(keyring, mac)
+    }
+
+    /// What the MAC of an announcement is over.
+    fn announced(&self, next: &Commitment) -> [u8; 80] {
+        let mut body = [0; 80];
+        body[..16].copy_from_slice(self.vault.as_bytes());
+        body[16..48].copy_from_slice(self.commitment.as_bytes());
+        body[48..].copy_from_slice(next.as_bytes());
+        body
+    }
+
     /// What the MAC is over: everything before it.
     fn body(&self) -> [u8; BODY_BYTES] {
         let mut body = [0; BODY_BYTES];
@@ -140,9 +199,13 @@ fn read_slot(slot: &[u8; ANCHOR_SLOT_BYTES]) -> Option<Result<(Anchor, [u8; 32])
         commitment: Commitment::from_bytes(chunk(slot, 40)?),
         counter: u64::from_be_bytes(chunk(slot, 72)?),
         header_hash: chunk(slot, 80)?,
+        next: (slot[NEXT_AT..NEXT_END] != [0; 64]).then_some(Announcement {
+            commitment: Commitment::from_bytes(chunk(slot, NEXT_AT)?),
+            mac: chunk(slot, NEXT_AT + 32)?,
+        }),
     };
     // What has no meaning yet is zero, so that a slot has one spelling.
-    let zeros = slot[BODY_BYTES + 32..CHECKSUM_AT].iter().all(|byte| *byte == 0);
+    let zeros = slot[NEXT_END..CHECKSUM_AT].iter().all(|byte| *byte == 0);
     (zeros && slot.starts_with(&anchor.body())).then_some(Ok((anchor, chunk(slot, BODY_BYTES)?)))
 }
 
@@ -164,5 +227,9 @@ const MAGIC: &[u8; 8] = b"LATCHANC";
 const ANCHOR_VERSION: u8 = 1;
 /// Length of what the MAC is over.
 const BODY_BYTES: usize = 112;
+/// Where the next commitment starts, behind the MAC.
+const NEXT_AT: usize = BODY_BYTES + 32;
+/// Behind the next commitment and its MAC.
+const NEXT_END: usize = NEXT_AT + 64;
 /// Where the checksum starts.
 const CHECKSUM_AT: usize = ANCHOR_SLOT_BYTES - 32;

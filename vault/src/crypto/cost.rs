@@ -82,4 +82,10 @@ mod tests {
             assert_eq!(cost.log2_n(), log2_n, "{floor_ms} {target_ms}");
         }
     }
+
+    #[test]
+    fn a_target_that_every_machine_meets_costs_the_floor_and_one_that_none_does_the_ceiling() {
+        assert_eq!(ScryptCost::measured(0), ScryptCost::FLOOR);
+        assert_eq!(ScryptCost::measured(u64::MAX), ScryptCost::CEILING);
+    }
 }

@@ -99,7 +99,7 @@ const EXPAND_MAX_BYTES: usize = 255 * 32;
 
 #[cfg(test)]
 mod tests {
-    use super::label;
+    use super::{EXPAND_MAX_BYTES, expand_into, extract, label};
 
     #[test]
     fn no_label_is_a_prefix_of_another() {
@@ -108,5 +108,13 @@ mod tests {
                 assert_eq!(a.starts_with(b), i == j, "{i} {j}");
             }
         }
+    }
+
+    #[test]
+    fn as_much_is_expanded_as_the_bound_says_and_no_more() {
+        let prk = extract(b"salt", &[7; 32]);
+        let mut out = [0; EXPAND_MAX_BYTES + 1];
+        assert!(expand_into(&prk, &[b"info"], &mut out[1..]).is_ok());
+        assert!(expand_into(&prk, &[b"info"], &mut out).is_err());
     }
 }

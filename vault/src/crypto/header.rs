@@ -52,6 +52,74 @@ pub struct Header {
     /// The digest of the header log: the sum over the headers since the anchored one, this one excluded.
     #[cbor(n(11), with = "minicbor::bytes")]
     pub log_sum: [u8; 32],
+    /// How far a change of keys has come; none where none runs.
+    #[n(12)]
+    pub rekey: Option<Rekey>,
+    /// TOTP steps that begin at or before this time, by this machine's clock in Unix milliseconds, count as spent,
+    /// whichever secret they are of; 0 where none do. It stands for a ledger of steps that was lost.
+    #[cbor(n(13), skip_if = "is_zero")]
+    pub steps_spent_until_ms: i64,
+    /// When this incarnation began, in Unix milliseconds; 0 in the first.
+    #[cbor(n(14), skip_if = "is_zero")]
+    pub incarnation_since_ms: i64,
+}
+
+/// How far a change of the data key has come: everything is sealed again, part by part.
+///
+/// It is sealed with the header, so that nobody can make a vault believe that one runs, or has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Rekey {
+    /// What is being done.
+    #[n(1)]
+    pub stage: RekeyStage,
+    /// The bucket of the digest that comes next in this stage.
+    #[n(2)]
+    pub bucket: u16,
+    /// Links of the audit chain that are made again.
+    #[n(3)]
+    pub links: u64,
+    /// The number of the last entry under them.
+    #[n(4)]
+    pub entries: u64,
+    /// The last of the links made again: zeros before the first.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub new_link: [u8; 32],
+    /// What stood in its place, which the next link follows: zeros before the first.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub old_link: [u8; 32],
+}
+
+/// The parts of a change of keys, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+pub enum RekeyStage {
+    /// Rows are bound and sealed again.
+    #[n(1)]
+    Rows,
+    /// What no account leads to any more is taken away.
+    #[n(2)]
+    Leftovers,
+    /// The audit is sealed and linked again.
+    #[n(3)]
+    Audit,
+    /// The old key is gone; its bytes are still to be taken out of the file's free space.
+    #[n(4)]
+    Scrub,
+}
+
+impl Rekey {
+    /// Nothing is done yet.
+    #[must_use]
+    pub const fn begun() -> Self {
+        Self { stage: RekeyStage::Rows, bucket: 0, links: 0, entries: 0, new_link: [0; 32], old_link: [0; 32] }
+    }
+
+    /// Whether something may still be sealed under the old key.
+    #[must_use]
+    pub fn needs_the_old_key(&self) -> bool {
+        self.stage != RekeyStage::Scrub
+    }
 }
 
 /// Where one writer's audit chain ends.
@@ -139,6 +207,10 @@ impl Header {
         hash.copy_from_slice(digest::digest(&digest::SHA256, sealed).as_ref());
         hash
     }
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 fn place(vault: VaultId, counter: u64) -> Place {

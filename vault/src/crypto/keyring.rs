@@ -42,6 +42,18 @@ pub enum RotateError {
     },
 }
 
+/// Why a blob was not sealed again.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResealError {
+    /// It does not open at its place.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It was not sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
 /// The root key of a vault: 32 random bytes, wiped on drop, and the number of its epoch.
 ///
 /// It comes out of a key slot and goes into [`Keyring::load`]; its bytes have no way out of this module. Anyone can wrap a
@@ -83,6 +95,11 @@ impl RootKey {
 
     fn generate(epoch: u32) -> Result<Self, NoRandomness> {
         Ok(Self { epoch, bytes: generate_key()? })
+    }
+
+    /// The same key for the keyring that follows.
+    fn duplicate(&self) -> Self {
+        Self { epoch: self.epoch, bytes: self.bytes.clone() }
     }
 
     #[cfg(test)]
@@ -136,6 +153,8 @@ pub struct Keyring {
     current: EpochKeys,
     /// The epochs before it that something may still be sealed in.
     older: BTreeMap<u32, EpochKeys>,
+    /// Epochs that ended while this process ran: they open what it has in hand, seal nothing and are stored nowhere.
+    lingering: BTreeMap<u32, EpochKeys>,
 }
 
 impl Keyring {
@@ -189,15 +208,36 @@ impl Keyring {
     /// # Errors
     /// [`RotateError::TooManyEpochs`] where earlier re-seals have to end first; [`RotateError::NoRandomness`].
     pub fn rotated(&self) -> Result<Self, RotateError> {
-        let held = self.epochs().count();
-        let next = self.epoch().checked_add(1).zip(self.root.epoch.checked_add(1));
-        let Some((epoch, root_epoch)) = next.filter(|_| held < EPOCHS_MAX) else {
-            return Err(RotateError::TooManyEpochs { epoch: self.epoch(), held });
-        };
-        let copy = |keys: &EpochKeys| (keys.epoch, EpochKeys::new(self.vault, keys.epoch, keys.key.clone()));
-        let older = self.every_epoch().map(copy).collect();
-        let current = EpochKeys::new(self.vault, epoch, generate_key()?);
-        Ok(Self::assemble(self.vault, self.incarnation, RootKey::generate(root_epoch)?, current, older))
+        let root_epoch = self.root.epoch.checked_add(1).ok_or_else(|| self.too_many())?;
+        self.followed_by(RootKey::generate(root_epoch)?)
+    }
+
+    /// The keyring that follows this one when the data key is replaced: the same root key, the next epoch.
+    ///
+    /// # Errors
+    /// As [`Keyring::rotated`].
+    pub fn with_new_data_key(&self) -> Result<Self, RotateError> {
+        self.followed_by(self.root.duplicate())
+    }
+
+    /// This keyring without the data keys before the current one, which linger: nothing is stored under them any more.
+    #[must_use]
+    pub fn without_older(&self) -> Self {
+        let (current, lingering) = (self.current.duplicate(self.vault), self.copies());
+        let mut next = Self::assemble(self.vault, self.incarnation, self.root.duplicate(), current, BTreeMap::new());
+        next.lingering = lingering.into_iter().filter(|(epoch, _)| *epoch != next.current.epoch).collect();
+        next
+    }
+
+    /// The keyring of the data keys that are stored by now, under the root key of this one; what was retired lingers.
+    ///
+    /// # Errors
+    /// As [`Keyring::load`]: above all, where another root key was installed.
+    pub fn reloaded(&self, data_keys: &[(u32, Sealed)]) -> Result<Self, OpenError> {
+        let mut next = Self::load(self.root.duplicate(), self.vault, self.incarnation, data_keys)?;
+        next.lingering = self.copies();
+        next.lingering.retain(|epoch, _| *epoch != next.current.epoch && !next.older.contains_key(epoch));
+        Ok(next)
     }
 
     /// Forgets the data key of an epoch that nothing uses any more; false for the current epoch and for unknown ones.
@@ -221,6 +261,18 @@ impl Keyring {
     #[must_use]
     pub const fn root_epoch(&self) -> u32 {
         self.root.epoch
+    }
+
+    /// The lowest epoch before the current one that something may still be sealed in.
+    #[must_use]
+    pub fn older_epoch(&self) -> Option<u32> {
+        self.older.keys().next().copied()
+    }
+
+    /// Whether something may be stored in this epoch.
+    #[must_use]
+    pub fn is_stored(&self, epoch: u32) -> bool {
+        epoch == self.current.epoch || self.older.contains_key(&epoch)
     }
 
     /// The data epochs whose keys are held, ascending.
@@ -278,6 +330,24 @@ impl Keyring {
         self.epoch_keys(Head::read(sealed)?.epoch)?.sealer.open(place, sealed)
     }
 
+    /// Seals a blob again in the current epoch, at its place; it keeps the incarnation that it was written in.
+    ///
+    /// # Errors
+    /// [`ResealError`]: it does not open, or cannot be sealed.
+    pub fn reseal(&self, place: Place, sealed: &[u8]) -> Result<Sealed, ResealError> {
+        let plain = self.open(place, sealed)?;
+        self.reseal_as(place, sealed, &plain)
+    }
+
+    /// Seals `plaintext` in place of a blob that was opened, in the incarnation that the blob names.
+    ///
+    /// # Errors
+    /// As [`Keyring::reseal`].
+    pub fn reseal_as(&self, place: Place, opened: &[u8], plaintext: &[u8]) -> Result<Sealed, ResealError> {
+        let head = Head { epoch: self.current.epoch, incarnation: Head::read(opened)?.incarnation };
+        Ok(self.current.sealer.seal(head, place, plaintext)?)
+    }
+
     /// The epoch that the head of a blob names, not authenticated; `None` where there is no head of a known format.
     #[must_use]
     pub fn epoch_of(sealed: &[u8]) -> Option<u32> {
@@ -289,7 +359,7 @@ impl Keyring {
         if epoch == self.current.epoch {
             return Ok(&self.current);
         }
-        self.older.get(&epoch).ok_or(OpenError::UnknownEpoch { epoch })
+        self.older.get(&epoch).or_else(|| self.lingering.get(&epoch)).ok_or(OpenError::UnknownEpoch { epoch })
     }
 
     /// The root key, for the slots that wrap it.
@@ -302,6 +372,25 @@ impl Keyring {
         self.older.values().chain(std::iter::once(&self.current))
     }
 
+    /// The keyring with this root key and a new data key, which holds all that this one stores.
+    fn followed_by(&self, root: RootKey) -> Result<Self, RotateError> {
+        let held = self.epochs().count();
+        let Some(epoch) = self.epoch().checked_add(1).filter(|_| held < EPOCHS_MAX) else {
+            return Err(self.too_many());
+        };
+        let current = EpochKeys::new(self.vault, epoch, generate_key()?);
+        Ok(Self::assemble(self.vault, self.incarnation, root, current, self.copies()))
+    }
+
+    fn too_many(&self) -> RotateError {
+        RotateError::TooManyEpochs { epoch: self.epoch(), held: self.epochs().count() }
+    }
+
+    /// Copies of the keys of every stored epoch.
+    fn copies(&self) -> BTreeMap<u32, EpochKeys> {
+        self.every_epoch().map(|keys| (keys.epoch, keys.duplicate(self.vault))).collect()
+    }
+
     fn assemble(
         vault: VaultId,
         incarnation: u32,
@@ -312,7 +401,8 @@ impl Keyring {
         let root_sealer = Sealer::new(label::ROOT, vault, &root.bytes);
         let slots_key = mac_key(root_sealer.prk(), label::SLOTS);
         let anchor_key = mac_key(root_sealer.prk(), label::ANCHOR);
-        Self { vault, incarnation, root, root_sealer, slots_key, anchor_key, current, older }
+        let lingering = BTreeMap::new();
+        Self { vault, incarnation, root, root_sealer, slots_key, anchor_key, current, older, lingering }
     }
 
     /// A keyring of known keys, for golden vectors.
@@ -369,6 +459,10 @@ impl EpochKeys {
             key,
             sealer,
         }
+    }
+
+    fn duplicate(&self, vault: VaultId) -> Self {
+        Self::new(vault, self.epoch, self.key.clone())
     }
 }
 

@@ -21,17 +21,19 @@ mod keyring;
 mod padding;
 mod place;
 mod seal;
+mod slot_draft;
 mod slots;
 mod sum;
 #[cfg(test)]
 mod tests;
 
-pub use anchor::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError};
+pub use anchor::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError, Announcement};
 pub use cost::ScryptCost;
-pub use header::{AUDIT_HEADS_MAX, AuditHead, Header, HeaderError};
-pub use keyring::{Commitment, EPOCHS_MAX, Keyring, NoRandomness, RootKey, RotateError};
+pub use header::{AUDIT_HEADS_MAX, AuditHead, Header, HeaderError, Rekey, RekeyStage};
+pub use keyring::{Commitment, EPOCHS_MAX, Keyring, NoRandomness, ResealError, RootKey, RotateError};
 pub use place::{Kind, Place};
 pub use seal::{FORMAT_VERSION, OpenError, SealError, Sealed};
+pub use slot_draft::SlotDraft;
 pub use slots::{
     SLOT_AGE_FILE_MAX_BYTES, SLOT_LABEL_MAX_BYTES, SLOT_MAX_BYTES, SLOT_RECIPIENT_MAX_BYTES, SlotError, SlotKind,
     SlotRecipient, SlotRecord, Unlock, generate_identity,

@@ -18,8 +18,9 @@ use super::{
     cbor,
     cost::ScryptCost,
     keyring::{Keyring, ROOT_PAYLOAD_BYTES, RootKey},
+    slot_draft::SlotDraft,
 };
-use crate::model::{IdError, Secret, SlotId, VaultId};
+use crate::model::{Secret, SlotId, VaultId};
 
 /// Longest label of a slot, in bytes: a line of a table.
 pub const SLOT_LABEL_MAX_BYTES: usize = 256;
@@ -42,6 +43,12 @@ pub enum SlotKind {
     SystemdCredential = 3,
     /// On paper, for the day when nothing else is left.
     Recovery = 4,
+    /// In the slot itself, encrypted to the recipient of an age plugin: a token, a TPM.
+    Plugin = 5,
+    /// In a keyring of the system.
+    Keyring = 6,
+    /// In the slot itself, encrypted by a passphrase, and that again to a key in a keyring of the system.
+    Combined = 7,
 }
 
 impl SlotKind {
@@ -53,8 +60,31 @@ impl SlotKind {
             2 => Self::Identity,
             3 => Self::SystemdCredential,
             4 => Self::Recovery,
+            5 => Self::Plugin,
+            6 => Self::Keyring,
+            7 => Self::Combined,
             _ => return None,
         })
+    }
+
+    /// The word it is shown by.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Passphrase => "passphrase",
+            Self::Identity => "identity",
+            Self::SystemdCredential => "systemd_credential",
+            Self::Recovery => "recovery",
+            Self::Plugin => "plugin",
+            Self::Keyring => "keyring",
+            Self::Combined => "combined",
+        }
+    }
+
+    /// Whether the slot itself holds its identity, encrypted; else its holder keeps it.
+    #[must_use]
+    pub const fn holds_identity(self) -> bool {
+        matches!(self, Self::Passphrase | Self::Plugin | Self::Combined)
     }
 }
 
@@ -77,7 +107,7 @@ pub struct SlotRecord {
     /// The public key that the root key is wrapped to, as age writes it: `age1…`.
     #[n(5)]
     pub recipient: String,
-    /// For a passphrase: the age file (scrypt) that holds the identity. Else empty.
+    /// The age file that holds the identity, where the kind [holds it](SlotKind::holds_identity). Else empty.
     #[cbor(n(6), with = "minicbor::bytes")]
     pub protected_identity: Vec<u8>,
     /// The age file that holds vault id, root epoch and root key.
@@ -96,12 +126,27 @@ impl fmt::Debug for SlotRecord {
 pub struct SlotRecipient(x25519::Recipient);
 
 /// How a slot is unlocked.
-#[derive(Debug)]
+#[derive(Clone, Copy)]
 pub enum Unlock<'a> {
     /// By its passphrase: the UTF-8 bytes as they were entered.
     Passphrase(&'a Secret),
     /// By an age identity file: comments, and lines of `AGE-SECRET-KEY-1…`.
     Identity(&'a Secret),
+    /// By its passphrase and the identity file that a keyring holds.
+    Both(&'a Secret, &'a Secret),
+    /// By whatever an age plugin's program asks for.
+    Plugin(&'a dyn age::Identity),
+}
+
+impl fmt::Debug for Unlock<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passphrase(_) => "Passphrase([redacted])",
+            Self::Identity(_) => "Identity([redacted])",
+            Self::Both(..) => "Both([redacted])",
+            Self::Plugin(_) => "Plugin",
+        })
+    }
 }
 
 /// Why a slot was not made, read or unlocked. Of a failed unlock the text says only that it failed.
@@ -123,8 +168,8 @@ pub enum SlotError {
     /// Not an X25519 public key or identity of age.
     #[error("not an X25519 recipient or identity of age")]
     Recipient,
-    /// A passphrase slot makes its own identity; the other kinds are given one.
-    #[error("a passphrase slot is not made from an identity")]
+    /// Slots that hold their identity make it themselves; the other kinds are given one.
+    #[error("a slot of this kind is not made from an identity")]
     Kind,
     /// A part of a slot is longer than it may be.
     #[error("a slot's part of {bytes} bytes is longer than {max}")]
@@ -157,24 +202,13 @@ impl SlotRecord {
         passphrase: &Secret,
         cost: ScryptCost,
     ) -> Result<Self, SlotError> {
-        if passphrase.is_empty() {
-            return Err(SlotError::EmptyPassphrase);
-        }
-        let identity = x25519::Identity::generate();
-        let recipient = SlotRecipient(identity.to_public());
-        let mut lock = age::scrypt::Recipient::new(secret_string(passphrase));
-        lock.set_work_factor(cost.log2_n());
-        // EXPOSE: the identity is encrypted by the passphrase here, and nowhere else.
-        let protected = age::encrypt(&lock, identity.to_string().expose_secret().as_bytes());
-        let mut record = Self::new(SlotKind::Passphrase, keyring, label, created_ms, &recipient)?;
-        record.protected_identity = protected.map_err(|_| SlotError::Encrypt)?;
-        Ok(record)
+        SlotDraft::passphrase(label, passphrase, cost)?.seal(keyring, created_ms)
     }
 
     /// A slot whose identity its holder keeps; only the public key is needed.
     ///
     /// # Errors
-    /// [`SlotError::Kind`] for a passphrase slot, [`SlotError::TooLong`] for the label, [`SlotError::NoRandomness`].
+    /// As [`SlotDraft::identity`]; [`SlotError::NoRandomness`].
     pub fn with_identity(
         kind: SlotKind,
         keyring: &Keyring,
@@ -182,10 +216,7 @@ impl SlotRecord {
         created_ms: i64,
         recipient: &SlotRecipient,
     ) -> Result<Self, SlotError> {
-        if kind == SlotKind::Passphrase {
-            return Err(SlotError::Kind);
-        }
-        Self::new(kind, keyring, label, created_ms, recipient)
+        SlotDraft::identity(kind, label, recipient)?.seal(keyring, created_ms)
     }
 
     /// The same slot with this keyring's root key in it. The slot list has to be authenticated before.
@@ -205,16 +236,33 @@ impl SlotRecord {
     /// [`SlotError::WorkFactor`] where the slot asks for less or more work than is allowed, before any is done; for
     /// everything else [`SlotError::CannotUnlock`].
     pub fn unlock(&self, vault: VaultId, how: &Unlock<'_>) -> Result<RootKey, SlotError> {
-        let identity = match (SlotKind::from_u8(self.kind), how) {
-            (Some(SlotKind::Passphrase), Unlock::Passphrase(passphrase)) => self.open_identity(passphrase)?,
-            (Some(SlotKind::Identity | SlotKind::SystemdCredential | SlotKind::Recovery), Unlock::Identity(text)) => {
-                // EXPOSE: the identity is parsed out of its file.
-                find_identity(text.expose(), &self.recipient).ok_or(SlotError::CannotUnlock)?
+        let locked = SlotError::CannotUnlock;
+        let file = self.protected_identity.as_slice();
+        let identity = match (SlotKind::from_u8(self.kind), *how) {
+            (Some(SlotKind::Passphrase), Unlock::Passphrase(passphrase)) => self.stretch(passphrase, file)?,
+            (Some(SlotKind::Combined), Unlock::Both(passphrase, half)) => {
+                // EXPOSE: the identities are parsed out of what the keyring holds.
+                let mut halves = identities(half.expose());
+                // Without its key the file within, which tells a passphrase from another, is not even seen.
+                let inner = halves.find_map(|half| decrypt(&half, file, SLOT_AGE_FILE_MAX_BYTES)).ok_or(locked)?;
+                self.stretch(passphrase, &inner)?
             }
-            _ => return Err(SlotError::CannotUnlock),
+            (Some(SlotKind::Plugin), Unlock::Plugin(plugin)) => self.own_identity(plugin, file)?,
+            (Some(kind), Unlock::Identity(text)) if !kind.holds_identity() => {
+                // EXPOSE: the identity is parsed out of its file.
+                find_identity(text.expose(), &self.recipient).ok_or(locked)?
+            }
+            _ => return Err(locked),
         };
         let payload = decrypt(&identity, &self.wrapped_root, ROOT_PAYLOAD_BYTES).ok_or(SlotError::CannotUnlock)?;
         RootKey::from_payload(vault, &payload).ok_or(SlotError::CannotUnlock)
+    }
+
+    /// What a passphrase slot asks of whoever tries a passphrase; `None` for other kinds, and for a combined slot, whose
+    /// cost is seen with the keyring's key only.
+    #[must_use]
+    pub fn cost(&self) -> Option<ScryptCost> {
+        work_factor(&self.protected_identity).and_then(ScryptCost::new)
     }
 
     /// The canonical encoding, which is stored and which [`Keyring::slots_mac`] covers.
@@ -238,33 +286,19 @@ impl SlotRecord {
         Ok(record)
     }
 
-    fn new(
-        kind: SlotKind,
-        keyring: &Keyring,
-        label: &str,
-        created_ms: i64,
-        recipient: &SlotRecipient,
-    ) -> Result<Self, SlotError> {
-        at_most(label.len(), SLOT_LABEL_MAX_BYTES)?;
-        Ok(Self {
-            id: SlotId::generate().map_err(|_: IdError| SlotError::NoRandomness)?,
-            kind: kind as u8,
-            label: label.to_owned(),
-            created_ms,
-            recipient: recipient.to_string(),
-            protected_identity: Vec::new(),
-            wrapped_root: keyring.wrap_root(recipient)?,
-        })
-    }
-
-    /// The identity that the passphrase protects. It has to be the one of the slot's recipient.
-    fn open_identity(&self, passphrase: &Secret) -> Result<x25519::Identity, SlotError> {
-        let log2_n = work_factor(&self.protected_identity).ok_or(SlotError::CannotUnlock)?;
+    /// The identity that the passphrase protects in `file`, a scrypt age file whose cost is read before any work is done.
+    fn stretch(&self, passphrase: &Secret, file: &[u8]) -> Result<x25519::Identity, SlotError> {
+        let log2_n = work_factor(file).ok_or(SlotError::CannotUnlock)?;
         let cost = ScryptCost::new(log2_n).ok_or(SlotError::WorkFactor { log2_n })?;
         let mut key = age::scrypt::Identity::new(secret_string(passphrase));
         // A second guard, should age ever read another work factor than we did.
         key.set_max_work_factor(cost.log2_n());
-        let text = decrypt(&key, &self.protected_identity, IDENTITY_MAX_BYTES).ok_or(SlotError::CannotUnlock)?;
+        self.own_identity(&key, file)
+    }
+
+    /// The identity that `key` opens in `file`. It has to be the one of the slot's recipient.
+    fn own_identity(&self, key: &dyn age::Identity, file: &[u8]) -> Result<x25519::Identity, SlotError> {
+        let text = decrypt(key, file, IDENTITY_MAX_BYTES).ok_or(SlotError::CannotUnlock)?;
         let text = std::str::from_utf8(&text).map_err(|_| SlotError::CannotUnlock)?;
         find_identity(text, &self.recipient).ok_or(SlotError::CannotUnlock)
     }
@@ -301,6 +335,12 @@ impl SlotRecipient {
     }
 }
 
+impl From<x25519::Recipient> for SlotRecipient {
+    fn from(recipient: x25519::Recipient) -> Self {
+        Self(recipient)
+    }
+}
+
 impl FromStr for SlotRecipient {
     type Err = SlotError;
 
@@ -333,12 +373,12 @@ pub fn generate_identity() -> (Secret, String) {
     (Secret::copy_of(identity.to_string().expose_secret()), identity.to_public().to_string())
 }
 
-fn secret_string(secret: &Secret) -> SecretString {
+pub(super) fn secret_string(secret: &Secret) -> SecretString {
     // EXPOSE: age takes a passphrase in its own wiping type.
     SecretString::from(secret.expose().to_owned())
 }
 
-fn at_most(bytes: usize, max: usize) -> Result<(), SlotError> {
+pub(super) fn at_most(bytes: usize, max: usize) -> Result<(), SlotError> {
     if bytes > max { Err(SlotError::TooLong { bytes, max }) } else { Ok(()) }
 }
 

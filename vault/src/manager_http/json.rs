@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_of_values_is_bounded() {
+    fn attack_39_the_count_of_values_is_bounded() {
         let list = |count: usize| format!("[{}]", vec!["0"; count].join(","));
         assert!(Json::parse(list(MANAGER_JSON_VALUES_MAX - 1).as_bytes()).is_ok());
         assert_eq!(Json::parse(list(MANAGER_JSON_VALUES_MAX).as_bytes()).err(), Some(Unusable::TooLarge));

@@ -108,7 +108,7 @@ async fn a_lost_answer_is_ambiguous_and_says_how_it_was_lost() {
 }
 
 #[tokio::test]
-async fn a_manager_that_never_answers_is_given_up() {
+async fn attack_41_a_manager_that_never_answers_is_given_up() {
     let server = RawServer::start(vec![Act::Stall]).await;
     let config = ManagerConfig { timeout: Duration::from_millis(300), ..config(&server.base_url()) };
     let error = ManagerClient::new(config).unwrap().get(&["social"], &[]).await.unwrap_err();
@@ -144,7 +144,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn messages_are_bounded_escaped_and_free_of_the_key() {
+async fn attack_41_messages_are_bounded_escaped_and_free_of_the_key() {
     let message = format!("bad key {KEY} \\u001b[31m{}", "đ".repeat(5000));
     let body = format!(r#"{{"success":false,"message":"{message}"}}"#);
     let error = failure(Act::Send(answer("400 X", "", &body))).await;

@@ -136,7 +136,7 @@ impl AccountState {
 
 #[cfg(test)]
 mod tests {
-    use super::AccountState;
+    use super::{AccountRecord, AccountState, Fields, Secret, Standing};
 
     #[test]
     fn only_ready_accounts_and_those_whose_pause_is_over_may_be_worked_with() {
@@ -151,5 +151,40 @@ mod tests {
         ] {
             assert_eq!(state.is_usable(10), usable, "{state:?}");
         }
+    }
+
+    #[test]
+    fn each_state_has_a_word_of_its_own() {
+        let states = [
+            (AccountState::Ready, "ready"),
+            (AccountState::Cooling { until_ms: 10 }, "cooling"),
+            (AccountState::NeedsHuman, "needs_human"),
+            (AccountState::Locked, "locked"),
+            (AccountState::Banned, "banned"),
+            (AccountState::Dead, "dead"),
+        ];
+        for (state, word) in states {
+            assert_eq!(state.word(), word);
+        }
+    }
+
+    #[test]
+    fn an_account_logs_in_with_its_username_or_else_its_email() {
+        let secret = |text: &str| (!text.is_empty()).then(|| Secret::copy_of(text));
+        for (username, email, name) in
+            [("", "", None), ("ann", "", Some("ann")), ("", "ann@x", Some("ann@x")), ("ann", "ann@x", Some("ann"))]
+        {
+            let mut record = AccountRecord::new("blog.example".into(), 5);
+            record.fields = Fields { username: secret(username), email: secret(email), ..Fields::default() };
+            // EXPOSE: the test compares.
+            assert_eq!(record.login_name().map(Secret::expose), name, "{username} {email}");
+        }
+    }
+
+    #[test]
+    fn a_new_account_is_ready_since_now() {
+        let record = AccountRecord::new("blog.example".into(), 5);
+        let ready = Standing { state: AccountState::Ready, since_ms: 5, evidence: String::new() };
+        assert_eq!((record.standing, record.created_ms, record.updated_ms), (ready, 5, 5));
     }
 }

@@ -11,9 +11,11 @@ pub struct AuditEvent {
     pub actor: Actor,
     /// What was done.
     pub action: Action,
+    /// How it ended.
+    pub outcome: Outcome,
     /// To which account, where it was one.
     pub account: Option<AccountId>,
-    /// How it ended, and names of fields; never a value.
+    /// Names of fields, reasons, evidence; never a value.
     pub detail: String,
 }
 
@@ -22,24 +24,29 @@ pub struct AuditEvent {
 pub struct Actor {
     /// The operating system's user id.
     pub uid: u32,
+    /// What the operating system calls that user; empty where it has no name for it.
+    pub user: String,
     /// The process id.
     pub pid: u32,
-    /// What the process is: `cli`, or a worker's name.
+    /// What the process is: `cli`, or a worker's name, which tells workers of one user apart.
     pub name: String,
 }
 
-macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $code:literal $word:literal,)*) => {
-        /// What was done; the numbers are part of the stored format and never change.
+macro_rules! numbered {
+    ($(#[$about:meta])* $kind:ident: $($(#[$doc:meta])* $name:ident = $code:literal $word:literal,)*) => {
+        $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         #[non_exhaustive]
-        pub enum Action {
+        pub enum $kind {
             $($(#[$doc])* $name = $code,)*
         }
 
-        impl Action {
-            /// The action with this number.
+        impl $kind {
+            /// All, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The one with this number.
             #[must_use]
             pub const fn from_u8(code: u8) -> Option<Self> {
                 match code {
@@ -59,7 +66,9 @@ macro_rules! actions {
     };
 }
 
-actions! {
+numbered! {
+    /// What was done; the numbers are part of the stored format and never change.
+    Action:
     /// The vault was made.
     Init = 1 "init",
     /// An anchor was adopted by a person.
@@ -92,16 +101,35 @@ actions! {
     Keys = 15 "keys",
 }
 
+numbered! {
+    /// How it ended; the numbers are part of the stored format and never change.
+    Outcome:
+    /// It was done, in the same transaction as its entry.
+    Done = 1 "done",
+    /// It is about to be done; another entry says how it ended, unless a crash came between.
+    Begun = 2 "begun",
+    /// It was asked for and not allowed; nothing was changed.
+    Refused = 3 "refused",
+    /// It was tried and did not succeed.
+    Failed = 4 "failed",
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Action;
+    use super::{Action, Outcome};
 
     #[test]
-    fn every_number_names_one_action() {
-        let known: Vec<_> = (0..=u8::MAX).filter_map(Action::from_u8).collect();
-        assert_eq!(known.len(), 15);
-        for action in known {
-            assert_eq!(Action::from_u8(action as u8), Some(action));
-        }
+    fn every_number_names_one_action_and_one_outcome() {
+        assert_eq!((0..=u8::MAX).filter_map(Action::from_u8).collect::<Vec<_>>(), Action::ALL);
+        assert_eq!((0..=u8::MAX).filter_map(Outcome::from_u8).collect::<Vec<_>>(), Outcome::ALL);
+        assert!(Action::ALL.iter().all(|action| Action::from_u8(*action as u8) == Some(*action)));
+        assert!(Outcome::ALL.iter().all(|outcome| Outcome::from_u8(*outcome as u8) == Some(*outcome)));
+    }
+
+    #[test]
+    fn numbers_that_are_stored_stay_what_they_are() {
+        // What is at rest was written with these.
+        assert_eq!(Action::ALL.iter().map(|action| *action as u8).collect::<Vec<_>>(), (1..=15).collect::<Vec<_>>());
+        assert_eq!(Outcome::ALL.iter().map(|outcome| *outcome as u8).collect::<Vec<_>>(), [1, 2, 3, 4]);
     }
 }

@@ -102,3 +102,42 @@ impl Clock for ManualClock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn the_machines_clocks_say_what_the_system_says() {
+        let clock = SystemClock::new().unwrap();
+        let wall = || i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+        let (before, said, after) = (wall(), clock.wall_ms(), wall());
+        assert!((before..=after).contains(&said), "{before} {said} {after}");
+
+        let boot = || Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap().as_millis();
+        let (before, said, after) = (boot(), clock.boot(), boot());
+        assert!((before..=after).contains(&said.ms.into()), "{before} {said:?} {after}");
+
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().replace('-', "");
+        assert_eq!(data_encoding::HEXLOWER.encode(&said.boot_id), id.trim());
+    }
+
+    #[test]
+    fn a_clock_by_hand_moves_as_it_is_told_and_not_else() {
+        let clock = ManualClock::new(5_000);
+        let start = clock.boot();
+        assert_eq!((clock.wall_ms(), start.ms), (5_000, 3_600_000));
+
+        clock.advance(Duration::from_millis(7));
+        assert_eq!((clock.wall_ms(), clock.boot()), (5_007, BootStamp { ms: 3_600_007, ..start }));
+
+        clock.set_wall_ms(-3);
+        assert_eq!((clock.wall_ms(), clock.boot()), (-3, BootStamp { ms: 3_600_007, ..start }));
+
+        clock.reboot();
+        assert_eq!(clock.wall_ms(), -3);
+        assert!(clock.boot().boot_id != start.boot_id && clock.boot().ms < start.ms);
+    }
+}

@@ -8,7 +8,7 @@ mod merge;
 mod secret;
 
 pub use account::{Account, AccountRecord, AccountState, Standing};
-pub use audit::{Action, Actor, AuditEvent};
+pub use audit::{Action, Actor, AuditEvent, Outcome};
 
 pub use clock::{BootStamp, Clock, ManualClock, SystemClock};
 pub use id::{AccountId, HolderId, IdError, MessageId, SlotId, VaultId};

@@ -79,4 +79,16 @@ mod tests {
         assert!(!secret.same(&Secret::copy_of("b")));
         assert!(!secret.same(&Secret::copy_of("aa")));
     }
+
+    #[test]
+    fn a_secret_holds_the_text_it_was_made_of() {
+        for text in ["", "hunter2"] {
+            for secret in [Secret::copy_of(text), Secret::new(text.to_owned()), Secret::from(text.to_owned())] {
+                // EXPOSE: the test compares.
+                assert_eq!((secret.expose(), secret.is_empty()), (text, text.is_empty()));
+                // EXPOSE: the test compares.
+                assert_eq!(secret.duplicate().expose(), text);
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::{OpenIntent, Turn};
 use crate::{
     login::{TotpSource, TotpUnavailable},
     model::Secret,
+    names::{Again, Named},
     record::LoginIntent,
     store::{Changes, Reserved, StepAsk, StoreError},
     totp::Totp,
@@ -31,14 +32,18 @@ impl TotpSource for Steps<'_> {
         let unavailable = |reason: &str| TotpUnavailable { reason: reason.to_owned() };
         let Some(totp) = &self.totp else { return Err(unavailable("the account has no TOTP secret for this site")) };
         let vault = self.turn.vault;
-        let secret = vault.index(IX_TOTP, &[&totp.normalised()]).map_err(|e| unavailable(&e.to_string()))?;
+        let secret = Named::totp(totp);
         loop {
             let now_ms = vault.opener.clock.wall_ms().saturating_add(self.offset_ms);
             let left_ms = totp.ms_left(now_ms);
             let step = totp.step_at(now_ms);
             // A code in the last second of its step may arrive in the next one.
-            let reserved =
-                if left_ms <= LAST_MS { Reserved::Spent { last: step } } else { self.reserve(secret, step).await? };
+            let reserved = if left_ms <= LAST_MS {
+                Reserved::Spent { last: step }
+            } else {
+                let begins_ms = totp.begins_ms(step).saturating_sub(self.offset_ms);
+                self.reserve(&secret, step, begins_ms).await?
+            };
             match reserved {
                 Reserved::Step(step) => {
                     self.rev += 1;
@@ -68,7 +73,7 @@ impl TotpSource for Steps<'_> {
 }
 
 impl Steps<'_> {
-    async fn reserve(&self, secret: [u8; 16], step: u64) -> Result<Reserved, TotpUnavailable> {
+    async fn reserve(&self, secret: &Named, step: u64, begins_ms: i64) -> Result<Reserved, TotpUnavailable> {
         if self.offset_ms.abs() > OFFSET_MAX_MS {
             let reason = "the site's clock and ours differ by more than 10 minutes: a person has to look".to_owned();
             return Err(TotpUnavailable { reason });
@@ -78,13 +83,19 @@ impl Steps<'_> {
         let next = OpenIntent { id: self.intent.id, rev: self.intent.rev + self.rev + 1, says };
         let unavailable = |error: StoreError| TotpUnavailable { reason: error.to_string() };
         let items = vault.item_rows(&[turn.intent_item(&next, true)]).map_err(unavailable)?;
-        let ask = StepAsk { hold: turn.hold(), secret, step, epoch: vault.keys.epoch() };
-        vault.store.reserve_step(ask, Changes { items, ..Changes::default() }).await.map_err(unavailable)
+        let changes = Changes { items, ..Changes::default() };
+        let mut again = Again::new();
+        loop {
+            let hold = vault.hold(&turn.lease).map_err(unavailable)?;
+            let secret = vault.name_of(secret).map_err(unavailable)?;
+            match vault.store.reserve_step(StepAsk { hold, secret, step, begins_ms }, changes.clone()).await {
+                Err(StoreError::Rekeyed) if again.once_more() => {}
+                reserved => return reserved.map_err(unavailable),
+            }
+        }
     }
 }
 
-/// Label of the blind index; part of the format.
-const IX_TOTP: &str = "totp.secret";
 /// No code is sent in the last second of its step.
 const LAST_MS: u64 = 1000;
 /// Steps ahead of the clock that may be spent already: the site's clock may have been taken to be ahead.

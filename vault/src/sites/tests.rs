@@ -199,7 +199,7 @@ fn a_name_belongs_to_one_site_only() {
 }
 
 #[test]
-fn a_file_beyond_its_bound_is_not_read() {
+fn attack_39_a_file_beyond_its_bound_is_not_read() {
     let text = "#".repeat(super::SITES_FILE_MAX_BYTES + 1);
     assert!(matches!(Sites::parse(&text), Err(SitesError::TooLarge { .. })));
     assert!(Sites::parse(text.get(1..).unwrap()).unwrap().is_empty());

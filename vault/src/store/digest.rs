@@ -129,7 +129,7 @@ impl Top {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::{BUCKETS, Group, Top, bucket_of, bucket_range, group_of};
+    use super::{BUCKETS, GROUP_SUMS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
     use crate::crypto::Sum;
 
     #[test]
@@ -146,12 +146,57 @@ mod tests {
     }
 
     #[test]
+    fn the_ranges_of_all_buckets_join_without_a_gap() {
+        let mut expected = [0; 16];
+        for bucket in 0..u16::try_from(BUCKETS).unwrap() {
+            let (first, next) = bucket_range(bucket);
+            assert_eq!(first, expected, "{bucket}");
+            assert_eq!(next.is_none(), bucket == 4095, "{bucket}");
+            expected = next.unwrap_or_default();
+        }
+    }
+
+    #[test]
+    fn every_bucket_has_a_sum_of_its_own_in_one_group() {
+        let mut groups: Vec<Group> = (0..GROUPS).map(|_| Group::empty()).collect();
+        let number = |bucket: u16| {
+            let mut bytes = [0; 32];
+            bytes[..2].copy_from_slice(&(bucket + 1).to_be_bytes());
+            Sum::from_bytes(bytes)
+        };
+        let buckets = || 0..u16::try_from(BUCKETS).unwrap();
+        for bucket in buckets() {
+            groups[group_of(bucket)].set(bucket, number(bucket));
+        }
+        for bucket in buckets() {
+            assert_eq!(groups[group_of(bucket)].sum(bucket), number(bucket));
+            let at = usize::from(bucket) % GROUP_SUMS * 32;
+            assert_eq!(groups[usize::from(bucket) / 64].to_bytes()[at..at + 32], *number(bucket).as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_top_has_a_hash_for_each_group() {
+        let mut top = Top::empty();
+        assert!(top.as_bytes().len() == 2048 && top.as_bytes().iter().all(|byte| *byte == 0));
+        let hash = group_hash(b"abc");
+        // FIPS 180-4, the example of SHA-256 for "abc".
+        assert_eq!((hash[0], hash[31]), (0xba, 0xad));
+        top.set(63, hash);
+        assert_eq!((top.group(63), top.group(62)), (&hash, &[0; 32]));
+        assert_eq!(top.as_bytes()[2016..], hash);
+        assert!(Top::from_bytes(top.as_bytes()).unwrap() == top);
+    }
+
+    #[test]
     fn a_group_survives_its_bytes_and_other_lengths_are_refused() {
         let mut group = Group::empty();
         group.set(70, Sum::from_bytes([7; 32]));
         let bytes = group.to_bytes();
         assert!(Group::from_bytes(&bytes).unwrap() == group);
         assert!(Group::from_bytes(&bytes[1..]).is_none());
+        assert!(Group::from_bytes(&bytes[..2016]).is_none());
+        assert!(Group::from_bytes(&[bytes.as_slice(), &[0]].concat()).is_none());
         assert!(Top::from_bytes(&bytes).is_some());
         assert!(Top::from_bytes(&bytes[..2016]).is_none());
     }

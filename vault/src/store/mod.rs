@@ -5,24 +5,26 @@
 
 mod binder;
 mod digest;
+mod inspect;
 mod lease;
 mod rows;
 pub mod sqlite;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-pub use binder::{Binder, NotAuthentic, same_mac};
+pub use binder::{AccountNames, Binder, NotAuthentic, Reloaded, same_mac};
 pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
+pub use inspect::Inspect;
 pub use lease::{Claim, claim};
 pub use rows::{
-    AccountRow, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowHasher,
-    SessionRow, Token, TotpRow, entry_hash,
+    AccountRow, AuditLink, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, Name, OutboxRow,
+    Owed, Resource, RowHasher, SessionRow, Token, TotpRow, entry_hash,
 };
 use thiserror::Error;
 
 use crate::{
-    crypto::Sealed,
+    crypto::{AuditHead, Rekey, Sealed},
     model::{AccountId, BootStamp, HolderId, MessageId},
 };
 
@@ -61,6 +63,15 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces slots and data keys under a new slot generation.
     async fn install_keys(&self, keys: KeyMaterial, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
 
+    /// Installs new keys, in a commit of its own and under them, and begins to bind everything under them.
+    async fn begin_rekey(&self, new: NewKeys) -> Result<Begun, StoreError>;
+
+    /// How far a change of keys has come; none where none runs.
+    async fn rekeying(&self) -> Result<Option<Rekeying>, StoreError>;
+
+    /// Does the next part of a change of keys: one commit, or the end's work on the file. Others go on in between.
+    async fn reseal(&self, ask: ResealAsk) -> Result<(), StoreError>;
+
     /// An account and its session.
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError>;
 
@@ -87,6 +98,21 @@ pub trait Store: Send + Sync + 'static {
     /// Audit entries after `after`, oldest first.
     async fn audit(&self, after: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
 
+    /// Links of the audit chain after link number `after`, oldest first.
+    async fn audit_links(&self, after: u64, limit: u32) -> Result<Vec<AuditLink>, StoreError>;
+
+    /// Where the audit chains end, as the newest header has it.
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError>;
+
+    /// Checks the audit chains alone; each of their entries is given to `look`. Says where they end.
+    ///
+    /// `progress` gets (done, all) in entries.
+    async fn verify_audit(
+        &self,
+        look: Arc<dyn Inspect>,
+        progress: Progress,
+    ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError>;
+
     /// Slots, data keys and their generation.
     async fn key_material(&self) -> Result<KeyMaterial, StoreError>;
 
@@ -100,10 +126,11 @@ pub trait Store: Send + Sync + 'static {
     /// Tells that an anchor holds the header of this counter, so that older ones need not be kept.
     fn anchored(&self, counter: u64);
 
-    /// Checks every row against its MAC, every bucket against the digest, every audit link against the chain.
+    /// Checks every row against its MAC, every bucket against the digest, every audit link against the chain; what is
+    /// authentic is given to `look`.
     ///
-    /// `progress` gets (done, all) in buckets.
-    async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError>;
+    /// `progress` gets (done, all) in rows.
+    async fn verify(&self, look: Arc<dyn Inspect>, progress: Progress) -> Result<Vec<Finding>, StoreError>;
 
     /// Refuses further verbs, finishes those that were accepted, and closes.
     async fn close(&self) -> Result<Head, StoreError>;
@@ -113,7 +140,7 @@ pub trait Store: Send + Sync + 'static {
 pub type Progress = Box<dyn Fn(u64, u64) + Send + Sync>;
 
 /// What one transaction writes beside its own business. Each row's `rev` is one above the stored one (1: not there yet).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Accounts.
     pub accounts: Vec<AccountRow>,
@@ -151,7 +178,7 @@ pub enum Saved {
 }
 
 /// Names a row without saying what is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowName {
     /// Its kind, as FORMAT.md numbers them.
     pub kind: u8,
@@ -172,7 +199,7 @@ impl RowName {
 #[derive(Clone, Debug)]
 pub struct LeaseAsk {
     /// What is to be leased.
-    pub resource: [u8; 16],
+    pub resource: Resource,
     /// Who asks.
     pub holder: HolderId,
     /// How long it lasts unless renewed.
@@ -185,7 +212,7 @@ pub struct LeaseAsk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// What is leased.
-    pub resource: [u8; 16],
+    pub resource: Resource,
     /// The holder's fencing token.
     pub token: Token,
     /// Who holds it.
@@ -237,12 +264,12 @@ pub enum HeldAccount {
 pub struct StepAsk {
     /// The login lease under which the code will be sent.
     pub hold: Hold,
-    /// Blind index of the normalised secret.
-    pub secret: BlindIndex,
+    /// The normalised secret.
+    pub secret: Name,
     /// The step.
     pub step: u64,
-    /// Key epoch of the index.
-    pub epoch: u32,
+    /// When the step begins by this machine's clock, in Unix milliseconds: step · period less the site's offset.
+    pub begins_ms: i64,
 }
 
 /// The answer to [`Store::reserve_step`].
@@ -251,9 +278,9 @@ pub struct StepAsk {
 pub enum Reserved {
     /// The step is the asker's alone.
     Step(u64),
-    /// This step or a later one was reserved before.
+    /// This step or a later one was reserved before, or may have been: it begins before steps count at all.
     Spent {
-        /// The latest reserved step.
+        /// The latest reserved step, or the one that was asked for, whichever is later.
         last: u64,
     },
     /// The lease is no longer the asker's.
@@ -300,17 +327,61 @@ pub struct KeyMaterial {
     pub data_keys: Vec<(u32, Sealed)>,
 }
 
+/// New keys to be installed.
+pub struct NewKeys {
+    /// Slots and data keys, the old one among them, of the generation that follows.
+    pub keys: KeyMaterial,
+    /// Binds under the new keys, and opens what is under the old ones.
+    pub binder: Arc<dyn Binder>,
+    /// Called once they are durable, before anything else is written.
+    pub installed: Box<dyn FnOnce() + Send>,
+    /// Audit entries.
+    pub audit: Vec<NewAudit>,
+}
+
+/// The answer to [`Store::begin_rekey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Begun {
+    /// The new keys are durable.
+    Done,
+    /// The slots were changed in between; nothing was written.
+    Stale,
+    /// The change of keys before this one has not ended; nothing was written.
+    Running,
+}
+
+/// How far a change of keys has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rekeying {
+    /// What the header says.
+    pub rekey: Rekey,
+    /// Entries of the audit in all.
+    pub entries: u64,
+}
+
+/// What a part of a change of keys needs to know.
+#[derive(Debug, Default)]
+pub struct ResealAsk {
+    /// The names that no account leads to and that are in use all the same: the lanes of the outbox.
+    pub lanes: Vec<Name>,
+    /// Slots and data keys without the old one, for the end; it needs not be given before.
+    pub finish: Option<KeyMaterial>,
+    /// Audit entries of the end.
+    pub audit: Vec<NewAudit>,
+}
+
 /// Which accounts are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FindAccounts {
     /// All.
     All,
     /// Those of a site.
-    Site(BlindIndex),
+    Site(Name),
     /// The one with this site and username.
-    Login(BlindIndex),
+    Login(Name),
     /// The one with this manager's id.
-    Manager(BlindIndex),
+    Manager(Name),
 }
 
 /// Which items are asked for.
@@ -319,7 +390,7 @@ pub enum FindItems {
     /// The one with this id.
     Id(u8, [u8; 16]),
     /// Those with this index.
-    Index(u8, BlindIndex),
+    Index(u8, Name),
     /// Those that still wait for their end.
     Open(u8),
     /// All of a kind.
@@ -334,7 +405,7 @@ pub enum FindOutbox {
     /// Those of a lane that are not stuck and due by this wall-clock time.
     DueBy(Lane, i64),
     /// All about one subject.
-    Subject([u8; 16]),
+    Subject(Resource),
 }
 
 /// The newest commit.
@@ -399,9 +470,13 @@ pub enum StoreError {
         /// The row that shows it, where one does.
         row: Option<RowName>,
     },
-    /// The vault's keys were changed by another process.
+    /// The vault's keys were changed by another process: a name was computed in an epoch that is over, and is to be
+    /// computed again; or the root key was replaced, and only unlocking gives the new one.
     #[error("the vault was re-keyed by another process; unlock it again")]
     Rekeyed,
+    /// A reader held the write-ahead log for as long as was waited for it.
+    #[error("somebody has been reading the vault for long; what was to be done is still owed, try again")]
+    Busy,
     /// The store was closed.
     #[error("the vault is closed")]
     Closed,
@@ -440,6 +515,7 @@ impl StoreError {
             Self::Full => Self::Full,
             Self::Tampered { class, row } => Self::Tampered { class: *class, row: *row },
             Self::Rekeyed => Self::Rekeyed,
+            Self::Busy => Self::Busy,
             Self::Closed => Self::Closed,
             Self::Io { during, source } => {
                 let source = source.raw_os_error().map_or_else(|| source.kind().into(), io::Error::from_raw_os_error);

@@ -16,6 +16,54 @@ use crate::{
 /// A keyed blind index: equal within one vault for equal values, meaningless without the key.
 pub type BlindIndex = [u8; 16];
 
+/// A blind index together with the key epoch that it was computed in.
+///
+/// While the keys change, what it names may still lie under the index of the epoch before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The epoch of `index`.
+    pub epoch: u32,
+    /// The index under that epoch.
+    pub index: BlindIndex,
+    /// The index under the epoch before, while rows of that one may be there.
+    pub former: Option<BlindIndex>,
+}
+
+/// What can be leased, or is the subject of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Something with an id of its own: an account.
+    Id([u8; 16]),
+    /// Something that is known by a blind index: a login, a lane, a task.
+    Named(Name),
+}
+
+impl Resource {
+    /// The id, or the index as it is now.
+    #[must_use]
+    pub const fn id(&self) -> [u8; 16] {
+        match self {
+            Self::Id(id) => *id,
+            Self::Named(name) => name.index,
+        }
+    }
+
+    /// The name, where it has one.
+    #[must_use]
+    pub const fn name(&self) -> Option<&Name> {
+        match self {
+            Self::Id(_) => None,
+            Self::Named(name) => Some(name),
+        }
+    }
+}
+
+impl From<[u8; 16]> for Resource {
+    fn from(id: [u8; 16]) -> Self {
+        Self::Id(id)
+    }
+}
+
 /// An account's sealed record and the indexes by which it is found.
 #[derive(Clone, Debug)]
 pub struct AccountRow {
@@ -201,6 +249,23 @@ pub struct AuditRow {
     pub token: Option<Token>,
     /// The event.
     pub sealed: Sealed,
+}
+
+/// A link of an audit chain: one group commit's entries, tied to all that came before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLink {
+    /// Whose chain.
+    pub writer: u64,
+    /// Its number, from 1, without gaps.
+    pub no: u64,
+    /// The first entry that it covers.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// Key epoch of its MAC.
+    pub epoch: u32,
+    /// The link itself.
+    pub mac: [u8; 32],
 }
 
 /// A row that is covered by a MAC of its own and by the digest of the whole.

@@ -12,6 +12,8 @@ use crate::{
     KeyBinder,
     anchor_file::{AnchorFile, AnchorFileError},
     crypto::{Anchor, Header, Keyring, OpenError, RootKey, SlotKind, SlotRecord, Unlock},
+    key_slots::SLOTS_MAX,
+    keys::agrees,
     store::{Head, KeyMaterial, StoreError, Tampering, same_mac, sqlite::SqliteFile},
 };
 
@@ -20,12 +22,17 @@ pub(super) fn unlock(file: &SqliteFile, with: &UnlockWith) -> Result<RootKey, Un
     let how = match with {
         UnlockWith::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
         UnlockWith::Identity(text) => Unlock::Identity(text),
+        UnlockWith::Both { passphrase, half } => Unlock::Both(passphrase, half),
     };
-    let of_this_kind =
-        |slot: &SlotRecord| (slot.kind == SlotKind::Passphrase as u8) == matches!(with, UnlockWith::Passphrase(_));
+    let fits = |slot: &SlotRecord| match SlotKind::from_u8(slot.kind) {
+        Some(SlotKind::Passphrase) => matches!(with, UnlockWith::Passphrase(_)),
+        Some(SlotKind::Combined) => matches!(with, UnlockWith::Both { .. }),
+        Some(kind) if !kind.holds_identity() => matches!(with, UnlockWith::Identity(_)),
+        _ => false,
+    };
     let slots = file.key_material().slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok());
-    let slots = slots.filter(of_this_kind);
-    slots.take(SLOTS_TRIED).find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
+    let mut slots = slots.filter(fits).take(SLOTS_MAX);
+    slots.find_map(|slot| slot.unlock(file.vault(), &how).ok()).ok_or(UnlockError::CannotUnlock)
 }
 
 /// The keyring of an unlocked root key, the slot list authenticated, the incarnation taken from the sealed header.
@@ -37,7 +44,7 @@ pub(super) fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockEr
     let (counter, sealed) = file.header()?;
     let header = Header::open(&keys, counter, &sealed);
     let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
-    if header.data_epoch != keys.epoch() {
+    if !agrees(&header, &keys) {
         return Err(StoreError::tampered(Tampering::Header, None).into());
     }
     keys.set_incarnation(header.incarnation);
@@ -59,7 +66,7 @@ pub(super) fn check_anchor(
         // While the passphrase was being stretched another process may have moved the anchor on and forgotten the
         // headers before it: only an anchor that stands still and is not known tells of a rollback.
         let (newer, mac) = anchor_file.read(file.vault())?;
-        newer.check_mac(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
+        newer.check(keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         if newer.sequence == anchor.sequence {
             break;
         }
@@ -74,7 +81,7 @@ pub(super) fn head_of(anchor: &Anchor) -> Head {
 }
 
 /// The slots, once the MAC of their list was checked.
-pub(super) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
+pub(crate) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Vec<SlotRecord>, StoreError> {
     let tampered = || StoreError::tampered(Tampering::Header, None);
     let slots = material
         .slots
@@ -90,5 +97,3 @@ pub(super) fn checked_slots(keys: &Keyring, material: &KeyMaterial) -> Result<Ve
 
 /// Looks at an anchor that others move: they do so once a second, a look takes a millisecond.
 const ANCHOR_LOOKS: usize = 16;
-/// Slots tried for one unlock: each passphrase slot costs a key derivation, so an attacker's list must not stall us.
-const SLOTS_TRIED: usize = 16;

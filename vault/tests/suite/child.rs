@@ -4,9 +4,9 @@
 //! it whenever it likes.
 
 use std::{
-    io::{BufRead, BufReader, Write, stdout},
+    io::{BufRead, BufReader, Write, stdin, stdout},
     path::Path,
-    process::{ChildStdout, Command, ExitStatus, Stdio},
+    process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -21,6 +21,7 @@ use crate::common::{Folder, account};
 pub(crate) struct Child {
     process: std::process::Child,
     says: BufReader<ChildStdout>,
+    hears: ChildStdin,
 }
 
 impl Child {
@@ -55,11 +56,22 @@ impl Child {
             .env(WORK, work)
             .env(ARGS, args.join(" "))
             .env(FOLDER, folder.path())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let says = BufReader::new(process.stdout.take().unwrap());
-        Self { process, says }
+        let hears = process.stdin.take().unwrap();
+        Self { process, says, hears }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Tells it something.
+    pub(crate) fn tell(&mut self, what: &str) {
+        self.hears.write_all(format!("{what}\n").as_bytes()).unwrap();
     }
 
     /// The next thing that it says; none when it has ended.
@@ -117,7 +129,11 @@ fn a_child_does_what_it_is_told() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
     runtime.block_on(async {
         match (work.as_str(), args.as_slice()) {
-            ("pairs", [id, pairs]) => pairs_of(folder, id.parse().unwrap(), pairs.parse().unwrap()).await,
+            // A killed holder keeps the others waiting for as long as its lease lasts.
+            ("pairs", [id, pairs]) => pairs_of(folder, id.parse().unwrap(), pairs.parse().unwrap(), 8).await,
+            // So long that a machine with 64 processes at work does not outlast it.
+            ("pair", [id]) => pairs_of(folder, id.parse().unwrap(), 1, 600).await,
+            ("hold", [seed]) => crate::memory::hold_and_let_go(folder, seed).await,
             ("add", [prefix]) => add_for_ever(folder, prefix).await,
             ("fill", [tmpfs]) => crate::full::fill_a_disk(folder, Path::new(tmpfs)).await,
             ("fill-to-limit", []) => crate::full::fill_to_a_limit(folder).await,
@@ -133,13 +149,18 @@ pub(crate) fn say(what: &str) {
     stdout().flush().unwrap();
 }
 
+/// Waits until whoever started this process says something.
+pub(crate) fn hear() {
+    assert!(stdin().read_line(&mut String::new()).unwrap() > 0);
+}
+
 /// Opens the vault of the parent, by the machine's clock.
 pub(crate) async fn open(folder: &Path, paths: &VaultPaths) -> Vault {
     Vault::open(paths, opener(), UnlockWith::Identity(identity(folder))).await.unwrap()
 }
 
 pub(crate) fn opener() -> Opener {
-    let actor = Actor { uid: 0, pid: std::process::id(), name: "child".into() };
+    let actor = Actor { uid: 0, user: "root".into(), pid: std::process::id(), name: "child".into() };
     Opener { actor, clock: Arc::new(SystemClock::new().unwrap()) }
 }
 
@@ -152,11 +173,10 @@ pub(crate) fn paths(folder: &Path) -> VaultPaths {
 }
 
 /// Takes the account again and again and counts in its session.
-async fn pairs_of(folder: &Path, id: AccountId, pairs: u64) {
+async fn pairs_of(folder: &Path, id: AccountId, pairs: u64, ttl_s: u64) {
     let vault = open(folder, &paths(folder)).await;
     let ask = CheckOutAsk {
-        // A killed holder keeps the others waiting for as long as this.
-        ttl: Duration::from_secs(8),
+        ttl: Duration::from_secs(ttl_s),
         quarantine: Duration::from_millis(100),
         wait: Duration::from_secs(240),
         purpose: "pair".into(),

@@ -44,7 +44,7 @@ impl Folder {
 
     pub(crate) fn opener(&self) -> Opener {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        Opener { actor: Actor { uid: 0, pid: 1, name: "test".into() }, clock }
+        Opener { actor: Actor { uid: 0, user: "root".into(), pid: 1, name: "test".into() }, clock }
     }
 
     pub(crate) fn slot(&self) -> NewSlot {

@@ -88,7 +88,7 @@ async fn a_holder_whose_time_is_over_is_fenced_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_holder_reads_secrets_as_they_are_now_and_a_stale_one_reads_none() {
+async fn attack_37_a_stale_holder_reads_no_secret_and_a_live_one_reads_it_as_it_is_now() {
     let folder = Folder::new();
     let vault = folder.init().await;
     let id = vault.add_account(account("ann")).await.unwrap();

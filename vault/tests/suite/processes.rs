@@ -21,6 +21,17 @@ async fn four_processes_take_turns_at_one_account_and_lose_no_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attack_36_of_sixty_four_processes_one_has_the_account_at_a_time() {
+    let (folder, id) = folder().await;
+    let mut children: Vec<_> = (0..64).map(|_| Child::start(&folder, "pair", &[&id.to_string()])).collect();
+    let tokens: Vec<_> = children.iter_mut().flat_map(Child::rest).collect();
+    assert!(children.iter_mut().all(|child| child.wait().success()));
+    assert_eq!((tokens.len(), tokens.iter().collect::<BTreeSet<_>>().len()), (64, 64), "a token was given twice");
+    // Each read the count, added one and wrote it back: two at a time would lose a count.
+    assert_eq!(count(&folder, id).await, 64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_one_of_them_is_killed_the_others_go_on() {
     let (folder, id) = folder().await;
     let mut victim = Child::start(&folder, "pairs", &[&id.to_string(), "1000000"]);

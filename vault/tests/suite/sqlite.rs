@@ -4,16 +4,24 @@ use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use latchkey_vault::{
     Clock, KeyBinder, ManualClock, VaultId,
-    crypto::Sealed,
+    crypto::{Header, Sealed},
     store::{Binder, Changes, FindItems, ItemRow, Saved, Store, StoreError, Tampering, sqlite::SqliteFile},
 };
 use rusqlite::Connection;
 
-use crate::conformance::{exercise, first, keys};
+use crate::conformance::{
+    Bench, exercise, first, keys, leases::steps_up_to_the_floor_are_spent_and_later_ones_are_not,
+};
 
 /// A new store in a folder that lives as long as the file is open.
 fn make(dir: &Path, binder: Arc<dyn Binder>, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    make_with(dir, binder, clock, 0)
+}
+
+/// The same, where TOTP steps up to this time count as spent.
+fn make_with(dir: &Path, binder: Arc<dyn Binder>, clock: Arc<dyn Clock>, floor_ms: i64) -> Arc<dyn Store> {
     let (material, header) = first();
+    let header = Header { steps_spent_until_ms: floor_ms, ..header };
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
     let file =
         SqliteFile::create(&dir.join("v.db"), VaultId::from_bytes([9; 16]), 0, binder.as_ref(), header, &material);
@@ -28,6 +36,16 @@ async fn the_store_on_sqlite_keeps_the_contract_of_a_store() {
         make(&dir, binder, clock)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totp_steps_up_to_the_floor_in_the_header_are_spent() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(5_000));
+    let store = make_with(dir.path(), Arc::new(KeyBinder::new(keys())), clock.clone(), 5_000);
+    let bench = Bench { store, clock };
+    steps_up_to_the_floor_are_spent_and_later_ones_are_not(&bench, 5_000).await;
+    assert_eq!(bench.store.verify(Arc::new(()), Box::new(|_, _| ())).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +109,7 @@ async fn a_file_that_falls_behind_while_it_is_open_is_a_rollback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_was_put_back_is_not_written_over() {
+async fn attack_04_a_row_that_was_put_back_is_not_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let (keys, clock) = (keys(), Arc::new(ManualClock::new(0)));
     let binder: Arc<dyn Binder> = Arc::new(KeyBinder::new(keys));

@@ -18,7 +18,7 @@ use latchkey_worker::{
 };
 
 use super::Check;
-use crate::{commands::init::word, failure::Failure, printer::safe, time::ago};
+use crate::{failure::Failure, printer::safe, time::ago};
 
 /// All of them.
 pub(super) fn checks(settings: &Settings, now_ms: i64) -> Vec<Check> {
@@ -78,7 +78,7 @@ fn is_open(path: &Path) -> io::Result<Option<&'static str>> {
 fn slots(slots: &[Vec<u8>]) -> Check {
     let records: Vec<_> = slots.iter().filter_map(|bytes| SlotRecord::from_bytes(bytes).ok()).collect();
     let names = records.iter().map(|slot| {
-        let kind = SlotKind::from_u8(slot.kind).map_or("of a later version", word);
+        let kind = SlotKind::from_u8(slot.kind).map_or("of a later version", SlotKind::word);
         format!("{kind} ({})", safe(&slot.label))
     });
     let detail = names.collect::<Vec<_>>().join(", ");

@@ -25,12 +25,15 @@ fn header(counter: u64, heads: usize) -> Header {
         audit: vec![head; heads],
         created_ms: 1_700_000_000_000,
         log_sum: [5; 32],
+        rekey: None,
+        steps_spent_until_ms: 0,
+        incarnation_since_ms: 0,
     }
 }
 
 fn anchor(sequence: u64, keyring: &Keyring) -> Anchor {
     let commitment = keyring.commitment();
-    Anchor { vault: VAULT, sequence, commitment, counter: 10 + sequence, header_hash: [9; 32] }
+    Anchor { vault: VAULT, sequence, commitment, counter: 10 + sequence, header_hash: [9; 32], next: None }
 }
 
 #[test]
@@ -46,6 +49,20 @@ fn a_header_opens_for_its_vault_and_counter_only() {
 }
 
 #[test]
+fn what_only_a_restored_vault_has_is_left_out_of_the_header_of_another() {
+    let keyring = keyring();
+    let (plain, bytes) = (header(7, 1), |header: &Header| crate::crypto::cbor::to_bytes(header));
+    let floor = Header { steps_spent_until_ms: 1_700_000_000_001, ..plain.clone() };
+    let begun = Header { incarnation: 9, incarnation_since_ms: 1_700_000_000_002, ..floor.clone() };
+    // A map of eleven, twelve and thirteen entries, and nothing else in its head.
+    for (header, entries) in [(&plain, 11), (&floor, 12), (&begun, 13)] {
+        assert_eq!(bytes(header)[0], 0xa0 + entries);
+        let sealed = header.seal(&keyring).unwrap();
+        assert_eq!(Header::open(&keyring, 7, sealed.as_bytes()).unwrap(), *header);
+    }
+}
+
+#[test]
 fn the_largest_header_is_sealed_and_one_more_audit_head_is_not() {
     let keyring = keyring();
     let sealed = header(1, AUDIT_HEADS_MAX).seal(&keyring).unwrap();
@@ -54,7 +71,7 @@ fn the_largest_header_is_sealed_and_one_more_audit_head_is_not() {
 }
 
 #[test]
-fn an_authentic_header_that_this_program_does_not_write_is_refused() {
+fn attack_11_an_authentic_header_that_this_program_does_not_write_is_refused() {
     let keyring = keyring();
     let place = Place { kind: Kind::Header, id: *VAULT.as_bytes(), rev: 1 };
     let open = |plain: &[u8]| Header::open(&keyring, 1, keyring.seal(place, plain).unwrap().as_bytes()).unwrap_err();

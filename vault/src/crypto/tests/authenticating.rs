@@ -81,7 +81,7 @@ fn a_blind_index_shows_equality_within_one_vault_epoch_and_label_only() {
 }
 
 #[test]
-fn a_blind_index_is_no_hash_that_a_dictionary_could_repeat() {
+fn attack_30_a_blind_index_is_no_hash_that_a_dictionary_could_repeat() {
     // The framing and the labels are public; the key is not. Without it, the best guess is another key's output.
     let ours = keyring().blind_index(1, "site", &[b"example.org"]).unwrap();
     let guess = crate::crypto::derive::hmac_key(&[0; 32]);

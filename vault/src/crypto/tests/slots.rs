@@ -116,7 +116,7 @@ fn with_work_factor(slot: &SlotRecord, text: &str) -> SlotRecord {
 }
 
 #[test]
-fn a_work_factor_outside_its_bounds_is_refused_before_any_work() {
+fn attack_15_a_work_factor_outside_its_bounds_is_refused_before_any_work() {
     let slot = passphrase_slot(&keyring());
     let how = Unlock::Passphrase(&secret("hunter2"));
     for log2_n in [1, 9, 14, 21, 30, 63, 64, 255] {
@@ -131,7 +131,7 @@ fn a_work_factor_outside_its_bounds_is_refused_before_any_work() {
 }
 
 #[test]
-fn a_slot_that_is_really_weak_is_refused_though_its_passphrase_is_right() {
+fn attack_14_a_slot_that_is_really_weak_is_refused_though_its_passphrase_is_right() {
     let mut slot = passphrase_slot(&keyring());
     let (identity, recipient) = generate_identity();
     let mut weak = age::scrypt::Recipient::new("hunter2".to_owned().into());
@@ -142,7 +142,7 @@ fn a_slot_that_is_really_weak_is_refused_though_its_passphrase_is_right() {
 }
 
 #[test]
-fn a_root_key_of_an_attackers_own_unwraps_but_does_not_match_the_commitment() {
+fn attack_16_a_root_key_of_an_attackers_own_unwraps_but_does_not_match_the_commitment() {
     // age does not say who wrote a file: knowing the recipient suffices to wrap another root key of the same vault.
     let ours = keyring();
     let (identity, mut slot) = identity_slot(&ours);

@@ -14,7 +14,7 @@ use crate::crypto::{
 const BLOCKS: usize = 1024 / 16;
 
 #[test]
-fn gcm_accepts_a_crafted_ciphertext_under_two_keys_and_the_commitment_refuses_it() {
+fn attack_20_gcm_accepts_a_crafted_ciphertext_under_two_keys_and_the_commitment_refuses_it() {
     let here = place(Kind::Account, 1, 1);
     let head = Head { epoch: 1, incarnation: 1 };
     let salt = [9; 32];

@@ -221,7 +221,7 @@ async fn what_the_login_page_shows_decides_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_form_that_leads_to_a_foreign_origin_gets_no_password() {
+async fn attack_40_a_form_that_leads_to_a_foreign_origin_gets_no_password() {
     let foreign = Arc::new(Server::start(|_| Answer::new(200, "thanks")).await);
     let html = LOGIN_PAGE.replace("action=/login", &format!("action={}/login", foreign.origin()));
     let server = server(move |seen| (seen.line() == "GET /login").then(|| Answer::new(200, html.clone()))).await;

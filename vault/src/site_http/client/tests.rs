@@ -30,7 +30,7 @@ fn jar_at(url: &Url) -> Jar {
 }
 
 #[tokio::test]
-async fn a_redirect_to_a_foreign_origin_is_never_followed() {
+async fn attack_40_a_redirect_to_a_foreign_origin_is_never_followed() {
     let foreign = Arc::new(Server::start(|_| Answer::new(200, "stolen")).await);
     for status in [301, 302, 303, 307, 308] {
         let to = foreign.url("/take?from=us").to_string();
@@ -50,7 +50,7 @@ async fn a_redirect_to_a_foreign_origin_is_never_followed() {
 }
 
 #[tokio::test]
-async fn a_url_of_a_foreign_origin_is_never_asked() {
+async fn attack_40_a_url_of_a_foreign_origin_is_never_asked() {
     let server = Server::start(|_| Answer::new(200, "")).await;
     let client = client_at(&["https://a.example"]);
     let error = get(&client, server.url("/")).await.unwrap_err();
@@ -134,7 +134,7 @@ async fn a_password_in_a_redirect_becomes_no_authorization() {
 }
 
 #[tokio::test]
-async fn endless_redirects_end() {
+async fn attack_41_endless_redirects_end() {
     let site = Server::start(|_| Answer::redirect(302, "/again")).await;
     let error = get(&client_at(&[&site.origin()]), site.url("/")).await.unwrap_err();
     assert!(matches!(error, SiteError::TooManyRedirects { limit: REDIRECTS_MAX }));
@@ -168,7 +168,7 @@ async fn locations_that_lead_nowhere_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_is_read_to_its_bound_and_not_beyond() {
+async fn attack_41_a_body_is_read_to_its_bound_and_not_beyond() {
     let endless =
         || Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 65536]))));
     let site = Server::start(move |seen| match seen.target.as_str() {
@@ -183,6 +183,21 @@ async fn a_body_is_read_to_its_bound_and_not_beyond() {
         let error = get(&client, site.url(path)).await.unwrap_err();
         assert!(matches!(error, SiteError::TooLarge { limit: SITE_BODY_MAX_BYTES }), "{path}: {error}");
     }
+}
+
+#[tokio::test]
+async fn attack_41_an_answer_that_drips_ends_with_its_time() {
+    // A byte now and then, for ever: each arrives well within any pause that a reader might allow between two.
+    let drip = || {
+        Body::from_stream(stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        }))
+    };
+    let site = Server::start(move |_| Answer::new(200, drip())).await;
+    let soon = Instant::now() + Duration::from_millis(100);
+    let error = client_at(&[&site.origin()]).send(SiteRequest::get(site.url("/")).until(soon), &mut Jar::new()).await;
+    assert!(matches!(error, Err(SiteError::NoAnswer { .. })), "{error:?}");
 }
 
 #[tokio::test]

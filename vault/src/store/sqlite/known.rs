@@ -2,6 +2,9 @@
 //!
 //! Knows no operation; what changes these is the group commit.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::atomic::{AtomicU64, Ordering},
@@ -12,12 +15,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     SCHEMA_VERSION, database,
     tables::{Table, int, one},
+    verbs,
 };
 use crate::{
     crypto::{Header, Sum},
     store::{
-        AccountRow, BUCKETS, Binder, BoundRow, Group, Head, ItemRow, KeyMaterial, LeaseRow, OutboxRow, SessionRow,
-        StoreError, Tampering, Top, TotpRow, bucket_range, group_hash, group_of, same_mac,
+        AccountRow, BUCKETS, Binder, BoundRow, Group, Head, ItemRow, KeyMaterial, LeaseRow, NotAuthentic, OutboxRow,
+        Reloaded, SessionRow, StoreError, Tampering, Top, TotpRow, bucket_range, group_hash, group_of, same_mac,
     },
 };
 
@@ -50,6 +54,12 @@ impl Known {
     /// The state of a vault that has no rows and no commits yet.
     pub(super) fn blank(header: Header) -> Self {
         Self { header, head: Head { counter: 0, hash: [0; 32] }, top: Top::empty(), groups: BTreeMap::new() }
+    }
+
+    /// As [`Known::load`], once the keys are those that the file is under.
+    pub(super) fn follow(conn: &Connection, binder: &dyn Binder) -> Result<Self, StoreError> {
+        follow_keys(conn, binder)?;
+        Self::load(conn, binder)
     }
 
     /// Reads and authenticates header and top of the digest, in the caller's transaction.
@@ -145,6 +155,36 @@ pub(super) fn bucket_sum(conn: &Connection, binder: &dyn Binder, bucket: u16) ->
     add_rows::<OutboxRow>(conn, binder, bucket, &mut sum)?;
     add_rows::<ItemRow>(conn, binder, bucket, &mut sum)?;
     Ok(sum)
+}
+
+/// Takes up what another process has made of the keys; says whether there was anything.
+///
+/// # Errors
+/// [`StoreError::Rekeyed`] where another root key was installed; [`Tampering::Header`] where older keys were put back.
+pub(super) fn follow_keys(conn: &Connection, binder: &dyn Binder) -> Result<bool, StoreError> {
+    let db = |e| database("reading the keys", &e);
+    let Some(held) = binder.generation() else { return Ok(false) };
+    if generation(conn)? == held {
+        return Ok(false);
+    }
+    let keys = verbs::read_keys(conn).map_err(db)?;
+    let (counter, sealed): (i64, Vec<u8>) = conn
+        .prepare_cached("SELECT counter, sealed FROM header WHERE one = 1")
+        .and_then(|mut select| select.query_row([], |row| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(db)?;
+    match binder.reload(&keys, counter.cast_unsigned(), &sealed) {
+        Ok(Reloaded::Nothing) => Ok(false),
+        Ok(Reloaded::TakenUp) => Ok(true),
+        Ok(Reloaded::OtherRoot) => Err(StoreError::Rekeyed),
+        Err(NotAuthentic) => Err(StoreError::tampered(Tampering::Header, None)),
+    }
+}
+
+/// The slot generation that the file claims; not authenticated.
+pub(super) fn generation(conn: &Connection) -> Result<u64, StoreError> {
+    let generation: Option<i64> =
+        one(conn, "SELECT generation FROM key_meta WHERE one = 1", []).map_err(|e| database("reading the keys", &e))?;
+    Ok(generation.unwrap_or(0).cast_unsigned())
 }
 
 /// The sums of a group, authenticated by the hash that the top has for it.

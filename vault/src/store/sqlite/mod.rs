@@ -3,12 +3,17 @@
 //! Path to disk: verb → `Writer::submit` → savepoint in a group → digest, audit link, header → one sync.
 //! Knows rows, never what is sealed in them.
 
+mod chain;
+mod check;
 mod checkpoint;
 mod known;
+mod names;
 mod presence;
 mod profile;
 mod reader;
+mod rekey;
 mod schema;
+mod scrub;
 mod tables;
 mod turn;
 mod tx;
@@ -28,12 +33,13 @@ use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    AccountRow, AuditRow, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox, Finding, Head, HeldAccount,
-    Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Progress, Renewed, Reserved, Saved,
-    SessionRow, Settle, StepAsk, Store, StoreError, Taken, Tampering,
+    AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
+    Finding, Head, HeldAccount, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewKeys, OutboxRow,
+    Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store, StoreError, Taken,
+    Tampering,
 };
 use crate::{
-    crypto::Header,
+    crypto::{AuditHead, Header, RekeyStage},
     model::{AccountId, Clock, HolderId, VaultId},
 };
 
@@ -52,7 +58,11 @@ pub struct SqliteStore {
     readers: Arc<reader::Readers>,
     checkpoints: Arc<checkpoint::Checkpoints>,
     presence: Arc<presence::Presence>,
+    /// The next rows of a change of keys, being prepared while those before them are written.
+    prepared: tokio::sync::Mutex<Option<Preparing>>,
 }
+
+type Preparing = tokio::task::JoinHandle<Result<rekey::Prepared, StoreError>>;
 
 impl SqliteFile {
     /// Opens a vault file: path, owner, modes, magic, version and schema are checked; nothing is authenticated yet.
@@ -180,7 +190,8 @@ impl SqliteFile {
         let presence = Arc::new(presence::Presence::announce(&self.path)?);
         let writer = Arc::new(writer::Writer::start(desk)?);
         let checkpoints = Arc::new(checkpoint::Checkpoints::start(self.path, writer.watch())?);
-        Ok(SqliteStore { clock, writer, readers, checkpoints, presence })
+        let prepared = tokio::sync::Mutex::new(None);
+        Ok(SqliteStore { clock, writer, readers, checkpoints, presence, prepared })
     }
 }
 
@@ -189,6 +200,26 @@ impl SqliteStore {
     #[must_use]
     pub fn watch(&self) -> tokio::sync::watch::Receiver<Head> {
         self.writer.watch()
+    }
+
+    /// Binds the next rows under the new key, in a thread beside the writer's.
+    fn prepare(&self, from: u16) -> Preparing {
+        let readers = Arc::clone(&self.readers);
+        tokio::task::spawn_blocking(move || readers.prepare(from))
+    }
+
+    async fn reseal_rows(&self, bucket: u16) -> Result<(), StoreError> {
+        let mut preparing = self.prepared.lock().await;
+        let preparing_now = preparing.take().unwrap_or_else(|| self.prepare(bucket));
+        let rows = preparing_now.await.map_err(|_| StoreError::Closed)??;
+        if usize::from(rows.to) < BUCKETS {
+            *preparing = Some(self.prepare(rows.to));
+        }
+        // What does not follow is prepared anew: another process was faster.
+        if !self.writer.submit(move |tx| rekey::write(tx, &rows)).await? {
+            *preparing = None;
+        }
+        Ok(())
     }
 
     async fn blocking<T: Send + 'static>(
@@ -248,6 +279,30 @@ impl Store for SqliteStore {
         self.writer.submit(move |tx| verbs::install_keys(tx, &keys, &audit)).await
     }
 
+    async fn begin_rekey(&self, new: NewKeys) -> Result<Begun, StoreError> {
+        let NewKeys { keys, binder, installed, audit } = new;
+        let successor = writer::Successor { binder, installed };
+        self.writer.submit_under(successor, move |tx| rekey::begin(tx, &keys, &audit)).await
+    }
+
+    async fn rekeying(&self) -> Result<Option<Rekeying>, StoreError> {
+        self.blocking(reader::Readers::rekeying).await
+    }
+
+    async fn reseal(&self, ask: ResealAsk) -> Result<(), StoreError> {
+        let Some(Rekeying { rekey, .. }) = self.rekeying().await? else { return Ok(()) };
+        let now_ms = self.clock.wall_ms();
+        match rekey.stage {
+            RekeyStage::Rows => self.reseal_rows(rekey.bucket).await,
+            RekeyStage::Leftovers => self.writer.submit(move |tx| rekey::leftovers(tx, &ask, now_ms)).await,
+            RekeyStage::Audit => self.writer.submit(move |tx| rekey::audit(tx, &ask)).await,
+            RekeyStage::Scrub => {
+                self.writer.maintain(scrub::scrub).await?;
+                self.writer.submit(rekey::scrubbed).await
+            }
+        }
+    }
+
     // A point read takes microseconds: handing it to another thread would cost more than it does.
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError> {
         self.readers.account(id)
@@ -282,6 +337,22 @@ impl Store for SqliteStore {
         self.blocking(move |readers| readers.audit(after, limit)).await
     }
 
+    async fn audit_links(&self, after: u64, limit: u32) -> Result<Vec<AuditLink>, StoreError> {
+        self.blocking(move |readers| readers.audit_links(after, limit)).await
+    }
+
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError> {
+        self.blocking(reader::Readers::audit_heads).await
+    }
+
+    async fn verify_audit(
+        &self,
+        look: Arc<dyn Inspect>,
+        progress: Progress,
+    ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError> {
+        self.blocking(move |readers| readers.verify_audit(look.as_ref(), &progress)).await
+    }
+
     async fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.blocking(reader::Readers::key_material).await
     }
@@ -298,8 +369,8 @@ impl Store for SqliteStore {
         self.writer.anchored(counter);
     }
 
-    async fn verify(&self, progress: Progress) -> Result<Vec<Finding>, StoreError> {
-        self.blocking(move |readers| readers.verify(&progress)).await
+    async fn verify(&self, look: Arc<dyn Inspect>, progress: Progress) -> Result<Vec<Finding>, StoreError> {
+        self.blocking(move |readers| readers.verify(look.as_ref(), &progress)).await
     }
 
     async fn close(&self) -> Result<Head, StoreError> {
@@ -348,6 +419,10 @@ fn fill(
 
 /// Looks at one state of the file, however long it takes.
 fn snapshot<T>(conn: &Connection, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    if !conn.is_autocommit() {
+        // It is one state already: that of the look around this one.
+        return look(conn);
+    }
     let run = |sql| {
         let ran = conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
         ran.map_err(|e| database("looking at one state of the file", &e))

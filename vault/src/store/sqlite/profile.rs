@@ -195,7 +195,30 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use super::is_remote;
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use rusqlite::Connection;
+
+    use super::{guard, is_remote};
+
+    #[test]
+    fn attack_24_a_trigger_and_a_view_are_dead_on_a_guarded_connection() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE t (n); INSERT INTO t VALUES (1); CREATE VIEW v AS SELECT n FROM t;
+             CREATE TRIGGER undo AFTER UPDATE ON t BEGIN UPDATE t SET n = old.n WHERE rowid = new.rowid; END",
+        )
+        .unwrap();
+        let updated = || {
+            conn.execute_batch("UPDATE t SET n = 2").unwrap();
+            conn.query_row("SELECT n FROM t", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!(updated(), 1, "the trigger undoes the update");
+        guard(&conn).unwrap();
+        assert_eq!(updated(), 2);
+        assert!(conn.query_row("SELECT n FROM v", [], |_| Ok(())).is_err());
+        assert!(conn.execute_batch("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema").is_err());
+    }
 
     #[test]
     fn network_file_systems_are_told_from_local_ones() {

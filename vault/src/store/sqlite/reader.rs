@@ -10,22 +10,24 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use super::{
-    database,
-    known::{Known, Verified, bucket_sum},
-    profile, snapshot,
-    tables::{Table, int, one, uint},
+    chain, check, database,
+    known::{Known, Verified, bucket_sum, follow_keys, generation},
+    profile,
+    rekey::{self, Prepared},
+    snapshot,
+    tables::Table,
     verbs,
 };
 use crate::{
-    crypto::{Header, Sealed},
+    crypto::AuditHead,
     model::{AccountId, BootStamp},
     store::{
-        AccountRow, AuditRow, BUCKETS, Binder, EntriesHasher, FindAccounts, FindItems, FindOutbox, Finding,
-        HeldAccount, Hold, ItemRow, KeyMaterial, LeaseRow, OutboxRow, Owed, Progress, RowName, SessionRow, StoreError,
-        Tampering, Token, bucket_of, entry_hash, same_mac,
+        AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, HeldAccount, Hold,
+        Inspect, ItemRow, KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow,
+        StoreError, Tampering, bucket_of,
     },
 };
 
@@ -80,8 +82,9 @@ impl Readers {
     }
 
     /// The account of a lease, where the hold is live at the time that `now` gives once the lease was read.
-    pub(super) fn account_held(&self, hold: &Hold, now: impl FnOnce() -> BootStamp) -> Result<HeldAccount, StoreError> {
-        let key = &hold.resource;
+    pub(super) fn account_held(&self, hold: &Hold, now: impl Fn() -> BootStamp) -> Result<HeldAccount, StoreError> {
+        // An account is leased under its id, which no change of keys changes.
+        let key = &hold.resource.id();
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(key))?;
             let binder = self.binder.as_ref();
@@ -102,21 +105,27 @@ impl Readers {
     ) -> Result<Vec<AccountRow>, StoreError> {
         let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
         self.read(|conn| {
-            let (column, index) = match find {
+            let (column, name) = match find {
                 FindAccounts::All => {
                     return self.page(conn, params![after, limit]);
                 }
-                FindAccounts::Site(index) => ("ix_site", index),
-                FindAccounts::Login(index) => ("ix_login", index),
-                FindAccounts::Manager(index) => ("ix_manager", index),
+                FindAccounts::Site(name) => ("ix_site", name),
+                FindAccounts::Login(name) => ("ix_login", name),
+                FindAccounts::Manager(name) => ("ix_manager", name),
             };
             let rest = format!("WHERE {column} = ?1 AND {{key}} > ?2 ORDER BY {{key}} LIMIT ?3");
-            self.select(conn, &rest, params![index.as_slice(), after, limit], |row: &AccountRow| match find {
-                FindAccounts::All => true,
-                FindAccounts::Site(index) => row.ix_site == index,
-                FindAccounts::Login(index) => row.ix_login == Some(index),
-                FindAccounts::Manager(index) => row.ix_manager == Some(index),
-            })
+            let mut rows = self.by_name(conn, &name, |index| {
+                let asked = |row: &AccountRow| match find {
+                    FindAccounts::All => true,
+                    FindAccounts::Site(_) => row.ix_site == index,
+                    FindAccounts::Login(_) => row.ix_login == Some(index),
+                    FindAccounts::Manager(_) => row.ix_manager == Some(index),
+                };
+                self.select(conn, &rest, params![index.as_slice(), after, limit], asked)
+            })?;
+            rows.sort_by_key(|row| *row.id.as_bytes());
+            rows.truncate(limit as usize);
+            Ok(rows)
         })
     }
 
@@ -134,10 +143,15 @@ impl Readers {
                 let row = ItemRow::load(conn, self.binder.as_ref(), &id)?;
                 Ok(row.into_iter().filter(|row| row.tag == tag).take(limit as usize).collect())
             }
-            FindItems::Index(tag, ix) => {
+            FindItems::Index(tag, name) => {
                 let rest = "WHERE tag = ?1 AND ix = ?2 ORDER BY {key} LIMIT ?3";
-                let asked = |row: &ItemRow| row.tag == tag && row.ix == Some(ix);
-                self.select(conn, rest, params![tag, ix.as_slice(), limit], asked)
+                let mut rows = self.by_name(conn, &name, |ix| {
+                    let asked = |row: &ItemRow| row.tag == tag && row.ix == Some(ix);
+                    self.select(conn, rest, params![tag, ix.as_slice(), limit], asked)
+                })?;
+                rows.sort_by_key(|row| row.id);
+                rows.truncate(limit as usize);
+                Ok(rows)
             }
             FindItems::Open(tag) => {
                 let rest = "WHERE tag = ?1 AND open = 1 ORDER BY {key} LIMIT ?2";
@@ -158,73 +172,79 @@ impl Readers {
                 let asked = |row: &OutboxRow| row.lane == lane && row.state != Owed::Stuck && row.due_ms <= ms;
                 self.select(conn, rest, params![lane as u8, ms, limit], asked)
             }
-            FindOutbox::Subject(subject) => {
+            FindOutbox::Subject(resource) => {
                 let rest = "WHERE subject = ?1 ORDER BY seq LIMIT ?2";
-                self.select(conn, rest, params![subject.as_slice(), limit], |row: &OutboxRow| row.subject == subject)
+                let find = |subject: [u8; 16]| {
+                    let asked = |row: &OutboxRow| row.subject == subject;
+                    self.select(conn, rest, params![subject.as_slice(), limit], asked)
+                };
+                let Some(name) = resource.name() else { return find(resource.id()) };
+                let mut rows = self.by_name(conn, name, find)?;
+                rows.sort_by_key(|row| row.seq);
+                rows.truncate(limit as usize);
+                Ok(rows)
             }
         })
     }
 
     pub(super) fn audit(&self, after: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
-        let rows = |conn: &Connection| {
-            conn.prepare_cached(&format!("{AUDIT_ROWS} WHERE seq > ?1 ORDER BY seq, writer LIMIT ?2"))?
-                .query_map(params![int(after), limit], audit_row)?
-                .collect::<rusqlite::Result<_>>()
-        };
-        self.read(|conn| rows(conn).map_err(|e| database("reading the audit", &e)))
+        self.read(|conn| chain::entries(conn, after, limit))
+    }
+
+    pub(super) fn audit_links(&self, after: u64, limit: u32) -> Result<Vec<AuditLink>, StoreError> {
+        self.read(|conn| chain::links(conn, after, limit))
+    }
+
+    pub(super) fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError> {
+        let known = self.read(|conn| snapshot(conn, |conn| Known::load(conn, self.binder.as_ref())))?;
+        Ok(known.header.audit)
+    }
+
+    /// The audit chains alone, in one snapshot.
+    pub(super) fn verify_audit(
+        &self,
+        look: &dyn Inspect,
+        progress: &Progress,
+    ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError> {
+        let check = |conn: &Connection| check::check_audit(conn, self.binder.as_ref(), look, progress);
+        let (known, findings) = self.read(|conn| snapshot(conn, check))?;
+        Ok((known.header.audit, findings))
     }
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
         self.read(|conn| verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e)))
     }
 
-    /// The full check, in one snapshot.
-    pub(super) fn verify(&self, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
-        self.read(|conn| snapshot(conn, |conn| self.verify_snapshot(conn, progress)))
+    /// How far a change of keys has come.
+    pub(super) fn rekeying(&self) -> Result<Option<Rekeying>, StoreError> {
+        let header = self.read(|conn| snapshot(conn, |conn| Ok(Known::follow(conn, self.binder.as_ref())?.header)))?;
+        let entries = header.audit.iter().map(|head| head.last_seq).sum();
+        Ok(header.rekey.map(|rekey| Rekeying { rekey, entries }))
     }
 
-    fn verify_snapshot(&self, conn: &Connection, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
-        let binder = self.binder.as_ref();
-        let mut findings = Vec::new();
-        let mut known = match Known::load(conn, binder) {
-            Ok(known) => known,
-            Err(error) => return Ok(vec![finding(&error, "the header or the digest's top")?]),
+    /// The rows of buckets from `from` on, bound under the new key.
+    pub(super) fn prepare(&self, from: u16) -> Result<Prepared, StoreError> {
+        self.read(|conn| {
+            snapshot(conn, |conn| {
+                rekey::prepare(conn, self.binder.as_ref(), from, |bucket| self.check_bucket(conn, bucket))
+            })
+        })
+    }
+
+    /// The full check, in one snapshot.
+    pub(super) fn verify(&self, look: &dyn Inspect, progress: &Progress) -> Result<Vec<Finding>, StoreError> {
+        let (path, binder, verified) = (self.path.as_path(), self.binder.as_ref(), self.verified.as_ref());
+        let checks = check::Checks { path, binder, look, verified, progress };
+        let check = |conn: &Connection| {
+            follow_keys(conn, binder)?;
+            let before = binder.generation();
+            Ok((checks.run(conn)?, binder.generation() == before))
         };
-        let pages: Result<String, _> = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
-        let pages = pages.map_err(|e| database("checking the pages", &e)).unwrap_or_else(|e| e.to_string());
-        if pages != "ok" {
-            findings.push(Finding {
-                class: Tampering::Substitution,
-                row: None,
-                what: format!("damaged pages: {pages}"),
-            });
-        }
-        let buckets = BUCKETS as u64;
-        for bucket in 0..u16::try_from(BUCKETS).unwrap_or(u16::MAX) {
-            let checked = known.sum(conn, binder, bucket).and_then(|expected| {
-                let same = bucket_sum(conn, binder, bucket)? == expected;
-                if same { Ok(()) } else { Err(StoreError::tampered(Tampering::Digest, None)) }
-            });
-            match checked {
-                Ok(()) => self.verified.add(bucket),
-                Err(error) => findings.push(finding(&error, &format!("bucket {bucket}"))?),
-            }
-            if findings.len() >= FINDINGS_MAX {
-                return Ok(findings);
-            }
-            progress(u64::from(bucket) + 1, buckets);
-        }
-        let keys = verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e));
-        for (at, checked) in [
-            ("the log of past headers", known.check_log(conn, binder)),
-            ("the key slots", keys.and_then(|keys| known.check_keys(&keys))),
-            ("the audit chain", check_audit(conn, binder, &known.header)),
-        ] {
-            if let Err(error) = checked {
-                findings.push(finding(&error, at)?);
-            }
-        }
-        Ok(findings)
+        self.read(|conn| match snapshot(conn, check)? {
+            // Others have changed the keys while this looked at rows of before.
+            (findings, false) if !findings.is_empty() => Ok(snapshot(conn, check)?.0),
+            (findings, _) => Ok(findings),
+        })
     }
 
     fn check_bucket(&self, conn: &Connection, bucket: u16) -> Result<(), StoreError> {
@@ -280,13 +300,53 @@ impl Readers {
         Ok(rows)
     }
 
-    fn read<T>(&self, run: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// What lies under a name: under its index, and under that of the epoch before while the keys change.
+    ///
+    /// That there is nothing must not come from keys that are over: the generation is compared in the same snapshot.
+    fn by_name<T>(
+        &self,
+        conn: &Connection,
+        name: &Name,
+        find: impl Fn([u8; 16]) -> Result<Vec<T>, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let Some(former) = name.former else {
+            let found = find(name.index)?;
+            if found.is_empty() {
+                self.check_epoch(conn, name)?;
+            }
+            return Ok(found);
+        };
+        snapshot(conn, |conn| {
+            self.check_epoch(conn, name)?;
+            let mut found = find(name.index)?;
+            found.extend(find(former)?);
+            Ok(found)
+        })
+    }
+
+    /// Refuses a name of keys that are not those of the file as this snapshot has it.
+    fn check_epoch(&self, conn: &Connection, name: &Name) -> Result<(), StoreError> {
+        let Some(held) = self.binder.generation() else { return Ok(()) };
+        let is_current = name.epoch == self.binder.epoch() && generation(conn)? == held;
+        if is_current { Ok(()) } else { Err(StoreError::Rekeyed) }
+    }
+
+    /// Reads with a connection of the pool; once more where the keys had changed under it.
+    fn read<T>(&self, run: impl Fn(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut lent = self.lend()?;
         let conn = match lent.conn.take() {
             Some(conn) => conn,
             None => profile::connect(&self.path, false)?,
         };
-        run(lent.conn.insert(conn))
+        let conn = lent.conn.insert(conn);
+        let before = self.binder.generation();
+        match run(conn) {
+            Err(error @ (StoreError::Tampered { .. } | StoreError::Rekeyed)) if conn.is_autocommit() => {
+                snapshot(conn, |conn| follow_keys(conn, self.binder.as_ref()))?;
+                if self.binder.generation() == before { Err(error) } else { run(conn) }
+            }
+            result => result,
+        }
     }
 
     fn lend(&self) -> Result<Lent<'_>, StoreError> {
@@ -323,74 +383,5 @@ impl Drop for Lent<'_> {
     }
 }
 
-fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
-    let token = match (row.get::<_, Option<u32>>(3)?, row.get::<_, Option<i64>>(4)?) {
-        (Some(incarnation), Some(n)) => Some(Token { incarnation, n: n.cast_unsigned() }),
-        _ => None,
-    };
-    let sealed = Sealed::from_bytes(row.get(5)?);
-    Ok(AuditRow { writer: uint(row, 0)?, seq: uint(row, 1)?, id: row.get(2)?, token, sealed })
-}
-
-/// Every link against its entries and its predecessor, the last against the sealed head; one entry in memory at a time.
-fn check_audit(conn: &Connection, binder: &dyn Binder, header: &Header) -> Result<(), StoreError> {
-    let db = |e| database("reading the audit chain", &e);
-    let bad = || StoreError::tampered(Tampering::Audit, None);
-    let count = |table| one::<i64>(conn, &format!("SELECT count(*) FROM {table}"), []).map_err(db);
-    let (mut all_links, mut all_entries) = (0, 0);
-    for head in &header.audit {
-        let mut links = conn
-            .prepare_cached("SELECT no, first, last, epoch, mac FROM audit_link WHERE writer = ?1 ORDER BY no")
-            .map_err(db)?;
-        let mut links = links.query([int(head.writer)]).map_err(db)?;
-        let mut entries = conn.prepare_cached(&format!("{AUDIT_ROWS} WHERE writer = ?1 ORDER BY seq")).map_err(db)?;
-        let mut entries = entries.query([int(head.writer)]).map_err(db)?;
-        let (mut no, mut seq, mut link) = (0, 0, [0; 32]);
-        while let Some(row) = links.next().map_err(db)? {
-            let (this, first, last, epoch, mac): (u64, u64, u64, u32, [u8; 32]) =
-                (|| Ok((uint(row, 0)?, uint(row, 1)?, uint(row, 2)?, row.get(3)?, row.get(4)?)))().map_err(db)?;
-            if this != no + 1 || first != seq + 1 || last < first {
-                return Err(bad());
-            }
-            let mut hasher = EntriesHasher::default();
-            while seq < last {
-                seq += 1;
-                let entry = audit_row(entries.next().map_err(db)?.ok_or_else(bad)?).map_err(db)?;
-                if entry.seq != seq {
-                    return Err(bad());
-                }
-                hasher.add(&entry_hash(seq, &entry.id, entry.token, entry.sealed.as_bytes()));
-            }
-            link = binder.audit_link(epoch, &link, head.writer, first, last, &hasher.finish()).map_err(|_| bad())?;
-            if !same_mac(&link, &mac) {
-                return Err(bad());
-            }
-            no = this;
-        }
-        if no != head.links || seq != head.last_seq || !same_mac(&link, &head.link) {
-            return Err(bad());
-        }
-        (all_links, all_entries) = (all_links + no, all_entries + seq);
-    }
-    // What is beyond the heads, or of writers that have none, was planted.
-    let beyond = [("audit_link", all_links), ("audit", all_entries)].into_iter().map(|(table, all)| {
-        let found = count(table)?.unwrap_or(0).cast_unsigned();
-        if found == all { Ok(()) } else { Err(bad()) }
-    });
-    beyond.collect()
-}
-
-/// What is wrong, as a finding; errors that are no tampering go on as errors.
-fn finding(error: &StoreError, at: &str) -> Result<Finding, StoreError> {
-    match error {
-        StoreError::Tampered { class, row } => Ok(Finding { class: *class, row: *row, what: format!("{at}: {error}") }),
-        StoreError::Database { during, code } => Err(StoreError::Database { during, code: *code }),
-        _ => Ok(Finding { class: Tampering::Substitution, row: None::<RowName>, what: format!("{at}: {error}") }),
-    }
-}
-
-const AUDIT_ROWS: &str = "SELECT writer, seq, id, incarnation, n, sealed FROM audit";
 /// Connections for reading: reads take microseconds, so more than cores gain nothing.
 const READERS: usize = 8;
-/// A check that finds this much has shown enough; the report stays readable.
-const FINDINGS_MAX: usize = 1000;

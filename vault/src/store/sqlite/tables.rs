@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::database;
 use crate::{
-    crypto::Sealed,
+    crypto::{Place, Sealed},
     model::{AccountId, HolderId, MessageId},
     store::{
-        AccountRow, Binder, BoundRow, ItemRow, Lane, LeaseRow, OutboxRow, Owed, RowName, SessionRow, StoreError,
-        Tampering, Token, TotpRow, same_mac,
+        AccountRow, Binder, BoundRow, ItemRow, Lane, LeaseRow, NotAuthentic, OutboxRow, Owed, RowName, SessionRow,
+        StoreError, Tampering, Token, TotpRow, same_mac,
     },
 };
 
@@ -18,6 +18,13 @@ use crate::{
 pub(super) struct Stored<T> {
     row: T,
     mac: Vec<u8>,
+}
+
+impl<T: BoundRow> Stored<T> {
+    /// Where it claims to stand.
+    pub(super) fn place(&self) -> Place {
+        self.row.place()
+    }
 }
 
 /// A kind of row that lies in a table of its own under a 16-byte key.
@@ -31,11 +38,20 @@ pub(super) trait Table: BoundRow + Sized {
     /// The query of the row with key `?1`, whole: putting it together costs as much as a tenth of the read.
     const LOAD: &'static str;
 
+    /// Which of its rows of an older epoch are bound again where they lie, as a further condition.
+    const REBOUND_WHERE: &'static str = "";
+
+    /// How many sealed bytes it has.
+    fn bytes(&self) -> usize;
+
     /// Reads a row of [`Table::COLUMNS`].
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>>;
 
     /// Inserts the row or replaces the one with its key.
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()>;
+
+    /// A row of an older epoch as it is under the current one.
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic>;
 
     /// The row with this key.
     fn load(conn: &Connection, binder: &dyn Binder, key: &[u8; 16]) -> Result<Option<Self>, StoreError> {
@@ -95,6 +111,11 @@ pub(super) trait Table: BoundRow + Sized {
         Ok(())
     }
 
+    /// The MAC of the row with this key, not checked.
+    fn mac(conn: &Connection, key: &[u8; 16]) -> rusqlite::Result<Option<Vec<u8>>> {
+        one(conn, &format!("SELECT mac FROM {} WHERE {} = ?1", Self::NAME, Self::KEY), [key.as_slice()])
+    }
+
     /// Deletes the row with this key.
     fn delete(conn: &Connection, key: &[u8; 16]) -> rusqlite::Result<()> {
         let sql = format!("DELETE FROM {} WHERE {} = ?1", Self::NAME, Self::KEY);
@@ -116,6 +137,10 @@ macro_rules! table {
 impl Table for AccountRow {
     table!("account", "id", "id, rev, epoch, ix_site, ix_login, ix_manager, sealed, mac");
 
+    fn bytes(&self) -> usize {
+        self.sealed.as_bytes().len()
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let account = Self {
             id: AccountId::from_bytes(row.get(0)?),
@@ -127,6 +152,10 @@ impl Table for AccountRow {
             sealed: Sealed::from_bytes(row.get(6)?),
         };
         Ok(Stored { row: account, mac: row.get(7)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        binder.rebind_account(self).map(|(row, _)| row)
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
@@ -152,6 +181,10 @@ impl Table for AccountRow {
 impl Table for SessionRow {
     table!("session", "account", "account, rev, epoch, login_epoch, sealed, mac");
 
+    fn bytes(&self) -> usize {
+        self.sealed.as_bytes().len()
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let session = Self {
             account: AccountId::from_bytes(row.get(0)?),
@@ -161,6 +194,11 @@ impl Table for SessionRow {
             sealed: Sealed::from_bytes(row.get(4)?),
         };
         Ok(Stored { row: session, mac: row.get(5)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        let sealed = binder.reseal(self.place(), &self.sealed)?.unwrap_or_else(|| self.sealed.clone());
+        Ok(Self { epoch: binder.epoch(), sealed, ..self.clone() })
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
@@ -187,6 +225,12 @@ impl Table for LeaseRow {
         "resource",
         "resource, rev, epoch, incarnation, n, held, holder, boot_id, until_ms, free_at_ms, mac"
     );
+    // Those of names are moved where their names are known.
+    const REBOUND_WHERE: &'static str = "AND EXISTS (SELECT 1 FROM account WHERE account.id = lease.resource)";
+
+    fn bytes(&self) -> usize {
+        0
+    }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let lease = Self {
@@ -201,6 +245,10 @@ impl Table for LeaseRow {
             free_at_ms: uint(row, 9)?,
         };
         Ok(Stored { row: lease, mac: row.get(10)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        Ok(Self { epoch: binder.epoch(), ..self.clone() })
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
@@ -225,9 +273,17 @@ impl Table for LeaseRow {
 impl Table for TotpRow {
     table!("totp", "secret", "secret, rev, epoch, last_step, mac");
 
+    fn bytes(&self) -> usize {
+        0
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let totp = Self { secret: row.get(0)?, rev: uint(row, 1)?, epoch: row.get(2)?, last_step: uint(row, 3)? };
         Ok(Stored { row: totp, mac: row.get(4)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        Ok(Self { epoch: binder.epoch(), ..self.clone() })
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
@@ -244,6 +300,10 @@ impl Table for TotpRow {
 
 impl Table for OutboxRow {
     table!("outbox", "id", "id, rev, epoch, lane, subject, after, seq, due_ms, tries, state, sealed, mac");
+
+    fn bytes(&self) -> usize {
+        self.sealed.as_bytes().len()
+    }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let lane: u8 = row.get(3)?;
@@ -263,6 +323,10 @@ impl Table for OutboxRow {
             sealed: Sealed::from_bytes(row.get(10)?),
         };
         Ok(Stored { row: message, mac: row.get(11)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        binder.rebind_message(self)
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
@@ -292,6 +356,10 @@ impl Table for OutboxRow {
 impl Table for ItemRow {
     table!("item", "id", "id, tag, rev, epoch, ix, open, sealed, mac");
 
+    fn bytes(&self) -> usize {
+        self.sealed.as_bytes().len()
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
         let item = Self {
             id: row.get(0)?,
@@ -303,6 +371,10 @@ impl Table for ItemRow {
             sealed: Sealed::from_bytes(row.get(6)?),
         };
         Ok(Stored { row: item, mac: row.get(7)? })
+    }
+
+    fn rebound(&self, binder: &dyn Binder) -> Result<Self, NotAuthentic> {
+        binder.rebind_item(self)
     }
 
     fn write(&self, conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<()> {
@@ -325,7 +397,7 @@ impl Table for ItemRow {
 }
 
 /// The row and its hash, if its MAC is right.
-fn authentic<T: BoundRow>(binder: &dyn Binder, stored: Stored<T>) -> Result<(T, [u8; 32]), StoreError> {
+pub(super) fn authentic<T: BoundRow>(binder: &dyn Binder, stored: Stored<T>) -> Result<(T, [u8; 32]), StoreError> {
     let hash = stored.row.row_hash();
     match binder.row_mac(stored.row.epoch(), stored.row.place(), &hash) {
         Ok(mac) if same_mac(&mac, &stored.mac) => Ok((stored.row, hash)),

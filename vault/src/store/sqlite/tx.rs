@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, params};
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     tables::{Table, int},
 };
 use crate::{
-    crypto::{AuditHead, Header, Sum},
+    crypto::{AuditHead, Header, Kind, Place, Sum},
     store::{
         Binder, EntriesHasher, GROUPS, Head, NewAudit, StoreError, Tampering, Token, bucket_of, entry_hash, group_hash,
         group_of,
@@ -108,7 +110,9 @@ impl<'a> Tx<'a> {
     }
 
     /// Writes `new` in place of `old`, which [`Tx::load`] gave.
-    pub(super) fn put<T: Table>(&mut self, old: Option<&T>, new: &T) -> Result<(), StoreError> {
+    pub(super) fn put<T: Table + Clone>(&mut self, old: Option<&T>, new: &T) -> Result<(), StoreError> {
+        let new = self.current(new)?;
+        let new = new.as_ref();
         let bucket = bucket_of(&new.place().id);
         self.check_bucket(bucket)?;
         let (hash, place) = (new.row_hash(), new.place());
@@ -121,6 +125,14 @@ impl<'a> Tx<'a> {
         new.write(self.conn, &mac).map_err(|e| database("writing a row", &e))
     }
 
+    /// The row under the current epoch: whoever made it may not have known that the keys have changed.
+    pub(super) fn current<'r, T: Table + Clone>(&self, row: &'r T) -> Result<Cow<'r, T>, StoreError> {
+        if row.epoch() == self.binder.epoch() {
+            return Ok(Cow::Borrowed(row));
+        }
+        row.rebound(self.binder).map(Cow::Owned).map_err(|_| StoreError::Rekeyed)
+    }
+
     /// Removes a row that [`Tx::load`] gave.
     pub(super) fn remove<T: Table>(&mut self, old: &T) -> Result<(), StoreError> {
         let id = old.place().id;
@@ -129,10 +141,62 @@ impl<'a> Tx<'a> {
         T::delete(self.conn, &id).map_err(|e| database("removing a row", &e))
     }
 
+    /// Writes a row that was bound under the current key beside this transaction, in place of what was authenticated there.
+    pub(super) fn replace<T: Table>(
+        &mut self,
+        row: &T,
+        mac: &[u8; 32],
+        old: &Sum,
+        new: &Sum,
+        bucket: u16,
+    ) -> Result<(), StoreError> {
+        self.check_bucket(bucket)?;
+        let sum = self.known.sum(self.conn, self.binder, bucket)?;
+        self.set_sum(bucket, sum.sub(*old).add(*new))?;
+        row.write(self.conn, mac).map_err(|e| database("writing a row", &e))
+    }
+
+    /// Has every group that was ever written sealed again with this commit.
+    pub(super) fn reseal_groups(&mut self) {
+        for (no, dirty) in self.dirty.iter_mut().enumerate() {
+            *dirty |= self.known.top.group(no) != &[0; 32];
+        }
+    }
+
+    /// Binds the log of past headers under the current key.
+    pub(super) fn rebind_log(&mut self) -> Result<(), StoreError> {
+        let db = |e| database("writing the header log", &e);
+        let epoch = self.binder.epoch();
+        let older: Vec<(i64, u32, [u8; 32])> = self
+            .conn
+            .prepare_cached("SELECT counter, epoch, hash FROM header_log WHERE epoch <> ?1")
+            .and_then(|mut select| {
+                select.query_map([epoch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            })
+            .map_err(db)?;
+        let mut sum = Sum::from_bytes(self.known.header.log_sum);
+        for (counter, was, hash) in &older {
+            let of = |epoch| {
+                let element = self.binder.log_element(epoch, counter.cast_unsigned(), hash);
+                element.map_err(|_| StoreError::tampered(Tampering::Header, None))
+            };
+            sum = sum.sub(of(*was)?).add(of(epoch)?);
+        }
+        self.conn
+            .prepare_cached("UPDATE header_log SET epoch = ?1 WHERE epoch <> ?1")
+            .and_then(|mut put| put.execute([epoch]))
+            .map_err(db)?;
+        self.header_mut().log_sum = *sum.as_bytes();
+        Ok(())
+    }
+
     /// Puts an entry at the end of the audit chain.
     pub(super) fn record(&mut self, entry: &NewAudit, token: Option<Token>) -> Result<(), StoreError> {
         let seq = self.audit_head().last_seq + self.audit.len() as u64 + 1;
-        self.audit.push(entry_hash(seq, &entry.id, token, entry.sealed.as_bytes()));
+        let place = Place { kind: Kind::Audit, id: entry.id, rev: 1 };
+        let resealed = self.binder.reseal(place, &entry.sealed).map_err(|_| StoreError::Rekeyed)?;
+        let sealed = resealed.as_ref().unwrap_or(&entry.sealed);
+        self.audit.push(entry_hash(seq, &entry.id, token, sealed.as_bytes()));
         self.conn
             .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
             .and_then(|mut insert| {
@@ -142,7 +206,7 @@ impl<'a> Tx<'a> {
                     entry.id.as_slice(),
                     token.map(|token| token.incarnation),
                     token.map(|token| int(token.n)),
-                    entry.sealed.as_bytes()
+                    sealed.as_bytes()
                 ])
             })
             .map_err(|e| database("writing an audit entry", &e))?;
@@ -153,6 +217,11 @@ impl<'a> Tx<'a> {
     pub(super) fn next_serial(&mut self) -> u64 {
         self.serial += 1;
         (self.known.head.counter + 1) << 20 | self.serial
+    }
+
+    /// The header as it stands.
+    pub(super) fn header(&self) -> &Header {
+        &self.known.header
     }
 
     /// The header as it stands, to be changed by what this commit does.
@@ -237,7 +306,8 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    fn audit_head(&self) -> AuditHead {
+    /// Where the audit chain ends; entries of this commit have no link yet.
+    pub(super) fn audit_head(&self) -> AuditHead {
         let head = self.known.header.audit.iter().find(|head| head.writer == WRITER);
         head.cloned().unwrap_or(AuditHead { writer: WRITER, links: 0, last_seq: 0, link: [0; 32] })
     }

@@ -12,7 +12,7 @@ use crate::{
         AccountRow, Changes, Claim, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Renewed,
         Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Taken, Token, TotpRow, claim,
         sqlite::{
-            database,
+            database, names,
             presence::Presence,
             tables::{Table, one},
         },
@@ -45,7 +45,8 @@ pub(super) fn take_lease(
     now: BootStamp,
     presence: &Presence,
 ) -> Verb<Taken> {
-    let old = tx.load::<LeaseRow>(&ask.resource)?;
+    let resource = names::lease_id(tx, &ask.resource)?;
+    let old = tx.load::<LeaseRow>(&resource)?;
     let holder_is_dead = || old.as_ref().is_some_and(|old| presence.is_dead(old.holder));
     match claim(old.as_ref(), now, holder_is_dead) {
         Claim::Wait(retry_in) => Ok((Taken::Held { retry_in }, Keep::No)),
@@ -58,7 +59,7 @@ pub(super) fn take_lease(
         Claim::Grant => {
             let token = next_token(tx, old.as_ref());
             let lease = LeaseRow {
-                resource: ask.resource,
+                resource,
                 rev: old.as_ref().map_or(1, |old| old.rev + 1),
                 epoch: tx.binder.epoch(),
                 token,
@@ -92,7 +93,7 @@ pub(super) fn save_held(tx: &mut Tx<'_>, holds: &[Hold], changes: &Changes, now:
     }
     for hold in holds {
         if live(tx, hold, now)?.is_none() {
-            return Ok((Saved::Fenced(hold.resource), Keep::No));
+            return Ok((Saved::Fenced(hold.resource.id()), Keep::No));
         }
     }
     Ok(kept(apply(tx, changes)?))
@@ -102,7 +103,7 @@ pub(super) fn check_in(tx: &mut Tx<'_>, holds: &[Hold], changes: &Changes, now: 
     let saved = save_held(tx, holds, changes, now)?;
     if saved.1 == Keep::Yes
         && let Some(hold) = holds.first()
-        && let Some(old) = tx.load::<LeaseRow>(&hold.resource)?
+        && let Some(old) = tx.load::<LeaseRow>(&hold.resource.id())?
     {
         let free = LeaseRow { rev: old.rev + 1, held: false, until_ms: 0, free_at_ms: 0, ..old.clone() };
         tx.put(Some(&old), &free)?;
@@ -124,14 +125,16 @@ pub(super) fn reserve_step(tx: &mut Tx<'_>, ask: &StepAsk, changes: &Changes, no
     if live(tx, &ask.hold, now)?.is_none() {
         return Ok((Reserved::Fenced, Keep::No));
     }
-    let old = tx.load::<TotpRow>(&ask.secret)?;
-    if let Some(last) = old.as_ref().map(|old| old.last_step)
-        && last >= ask.step
-    {
+    let secret = names::totp_id(tx, &ask.secret)?;
+    let old = tx.load::<TotpRow>(&secret)?;
+    // What the ledger has lost cannot be known step by step: all up to the floor count as spent, also without a row.
+    let is_below_floor = ask.begins_ms <= tx.header().steps_spent_until_ms;
+    let last = old.as_ref().map(|old| old.last_step).into_iter().chain(is_below_floor.then_some(ask.step)).max();
+    if let Some(last) = last.filter(|last| *last >= ask.step) {
         return Ok((Reserved::Spent { last }, Keep::No));
     }
     let rev = old.as_ref().map_or(1, |old| old.rev + 1);
-    let row = TotpRow { secret: ask.secret, rev, epoch: ask.epoch, last_step: ask.step };
+    let row = TotpRow { secret, rev, epoch: tx.binder.epoch(), last_step: ask.step };
     tx.put(old.as_ref(), &row)?;
     Ok(match apply(tx, changes)? {
         Saved::Done => (Reserved::Step(ask.step), Keep::Yes),
@@ -207,10 +210,11 @@ pub(super) fn read_keys(conn: &rusqlite::Connection) -> rusqlite::Result<KeyMate
 
 fn apply(tx: &mut Tx<'_>, changes: &Changes) -> Result<Saved, StoreError> {
     for account in &changes.accounts {
-        if let Some(other) = duplicate(tx, account)? {
+        let account = tx.current(account)?;
+        if let Some(other) = duplicate(tx, &account)? {
             return Ok(Saved::Duplicate(other));
         }
-        if let Some(stale) = advance(tx, account, account.rev)? {
+        if let Some(stale) = advance(tx, account.as_ref(), account.rev)? {
             return Ok(Saved::Stale(stale));
         }
     }
@@ -235,7 +239,7 @@ fn apply(tx: &mut Tx<'_>, changes: &Changes) -> Result<Saved, StoreError> {
 }
 
 /// Writes a row whose revision follows the stored one; names it when it does not.
-fn advance<T: Table>(tx: &mut Tx<'_>, row: &T, rev: u64) -> Result<Option<RowName>, StoreError> {
+fn advance<T: Table + Clone>(tx: &mut Tx<'_>, row: &T, rev: u64) -> Result<Option<RowName>, StoreError> {
     let place = row.place();
     let old = tx.load::<T>(&place.id)?;
     let stored = old.as_ref().map_or(0, |old| old.place().rev);
@@ -247,9 +251,18 @@ fn advance<T: Table>(tx: &mut Tx<'_>, row: &T, rev: u64) -> Result<Option<RowNam
 }
 
 fn duplicate(tx: &Tx<'_>, account: &AccountRow) -> Result<Option<AccountId>, StoreError> {
+    const BY_LOGIN: &str = "SELECT id FROM account WHERE ix_login = ?1 AND id <> ?2";
+    const BY_MANAGER: &str = "SELECT id FROM account WHERE ix_manager = ?1 AND id <> ?2";
+    // While the keys change, the other one may still lie under the index of the epoch before.
+    let [former_login, former_manager] = match tx.binder.older_epoch() {
+        Some(_) => tx.binder.former_indexes(account).map_err(|_| StoreError::Rekeyed)?,
+        None => [None, None],
+    };
     for (sql, index) in [
-        ("SELECT id FROM account WHERE ix_login = ?1 AND id <> ?2", account.ix_login),
-        ("SELECT id FROM account WHERE ix_manager = ?1 AND id <> ?2", account.ix_manager),
+        (BY_LOGIN, account.ix_login),
+        (BY_MANAGER, account.ix_manager),
+        (BY_LOGIN, former_login),
+        (BY_MANAGER, former_manager),
     ] {
         let Some(index) = index else { continue };
         let other = one::<[u8; 16]>(tx.conn, sql, params![index.as_slice(), account.id.as_bytes().as_slice()])
@@ -262,7 +275,8 @@ fn duplicate(tx: &Tx<'_>, account: &AccountRow) -> Result<Option<AccountId>, Sto
 }
 
 fn live(tx: &mut Tx<'_>, hold: &Hold, now: BootStamp) -> Result<Option<LeaseRow>, StoreError> {
-    let lease = tx.load::<LeaseRow>(&hold.resource)?;
+    let resource = names::lease_id(tx, &hold.resource)?;
+    let lease = tx.load::<LeaseRow>(&resource)?;
     Ok(lease.filter(|lease| lease.is_live(hold.token, hold.holder, now)))
 }
 
@@ -276,7 +290,7 @@ fn next_token(tx: &Tx<'_>, old: Option<&LeaseRow>) -> Token {
     Token { incarnation: tx.binder.incarnation(), n: old.map_or(1, |old| old.token.n + 1) }
 }
 
-fn record_all(tx: &mut Tx<'_>, audit: &[NewAudit], token: Option<Token>) -> Result<(), StoreError> {
+pub(super) fn record_all(tx: &mut Tx<'_>, audit: &[NewAudit], token: Option<Token>) -> Result<(), StoreError> {
     audit.iter().try_for_each(|entry| tx.record(entry, token))
 }
 

@@ -3,7 +3,8 @@
 //! Processes take turns for each group. A failed commit answers `Unknown` and the connection is opened anew.
 
 use std::{
-    path::PathBuf,
+    collections::VecDeque,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -25,7 +26,25 @@ use crate::store::{Binder, Head, StoreError, Tampering};
 /// How an operation's answer is delivered once it is known whether the commit is durable.
 type Answer = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
 /// An operation: runs in the group's transaction, unless there is none, and leaves its answer for after the commit.
-type Job = Box<dyn FnOnce(Option<&mut Tx<'_>>) -> Answer + Send>;
+type Operation = Box<dyn FnOnce(Option<&mut Tx<'_>>) -> Answer + Send>;
+/// What is done to the file in this process' turn, outside of any transaction of the writer's.
+type Maintenance = Box<dyn FnOnce(Result<&Path, StoreError>) + Send>;
+
+/// What waits for the writer.
+enum Job {
+    /// Joins a group.
+    Shared(Operation),
+    /// Is a group of its own, under new keys.
+    Alone(Operation, Successor),
+    /// Is no commit.
+    Maintain(Maintenance),
+}
+
+/// New keys: a commit is made under them, and once it is durable they are the keys of this process.
+pub(super) struct Successor {
+    pub(super) binder: Arc<dyn Binder>,
+    pub(super) installed: Box<dyn FnOnce() + Send>,
+}
 
 /// The handle in front of the writer's thread.
 pub(super) struct Writer {
@@ -69,23 +88,38 @@ impl Writer {
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, Keep), StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |tx| {
-            let result = tx.map(|tx| tx.operation(operation));
-            Box::new(move |committed: Result<(), &StoreError>| {
-                let result = match (result, committed) {
-                    (Some(Err(error)), _) => Err(error),
-                    (_, Err(failed)) => Err(failed.duplicate()),
-                    (Some(Ok(value)), Ok(())) => Ok(value),
-                    (None, Ok(())) => Err(StoreError::Closed),
-                };
-                // Whoever asked may have gone; the write stands all the same.
-                let _ = reply.send(result);
-            })
-        });
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        queue.ok_or(StoreError::Closed)?.send(job).await.map_err(|_| StoreError::Closed)?;
+        let (job, answer) = operation_of(operation);
+        self.send(Job::Shared(job)).await?;
         answer.await.map_err(|_| StoreError::Unknown)?
+    }
+
+    /// Runs an operation in a commit of its own, under new keys.
+    pub(super) async fn submit_under<T: Send + 'static>(
+        &self,
+        successor: Successor,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, Keep), StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = operation_of(operation);
+        self.send(Job::Alone(job, successor)).await?;
+        answer.await.map_err(|_| StoreError::Unknown)?
+    }
+
+    /// Runs `work` on the file while no process writes to it.
+    pub(super) async fn maintain<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let work: Maintenance = Box::new(move |path| {
+            let _ = reply.send(path.and_then(work));
+        });
+        self.send(Job::Maintain(work)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        queue.ok_or(StoreError::Closed)?.send(job).await.map_err(|_| StoreError::Closed)
     }
 
     /// Follows the newest commit.
@@ -115,18 +149,85 @@ impl Writer {
     }
 }
 
-fn run(mut desk: Desk, mut jobs: mpsc::Receiver<Job>, publish: &watch::Sender<Head>, anchored: &AtomicU64) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let mut answers = Vec::with_capacity(batch.len());
-        let outcome = group(&mut desk, &mut batch, &mut jobs, &mut answers, anchored.load(Ordering::Acquire));
+fn operation_of<T: Send + 'static>(
+    operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, Keep), StoreError> + Send + 'static,
+) -> (Operation, oneshot::Receiver<Result<T, StoreError>>) {
+    let (reply, answer) = oneshot::channel();
+    let job: Operation = Box::new(move |tx| {
+        let result = tx.map(|tx| tx.operation(operation));
+        Box::new(move |committed: Result<(), &StoreError>| {
+            let result = match (result, committed) {
+                (Some(Err(error)), _) => Err(error),
+                (_, Err(failed)) => Err(failed.duplicate()),
+                (Some(Ok(value)), Ok(())) => Ok(value),
+                (None, Ok(())) => Err(StoreError::Closed),
+            };
+            // Whoever asked may have gone; the write stands all the same.
+            let _ = reply.send(result);
+        })
+    });
+    (job, answer)
+}
+
+/// What was accepted and has not had its turn yet.
+struct Waiting {
+    jobs: mpsc::Receiver<Job>,
+    taken: VecDeque<Job>,
+}
+
+impl Waiting {
+    /// The next job; waits for one, and is none once the queue is closed and empty.
+    fn next(&mut self) -> Option<Job> {
+        if self.taken.is_empty() {
+            let mut batch = Vec::with_capacity(BATCH);
+            self.jobs.blocking_recv_many(&mut batch, BATCH);
+            self.taken.extend(batch);
+        }
+        self.taken.pop_front()
+    }
+
+    /// What can join a group at once, up to the first job that cannot.
+    fn join(&mut self, batch: &mut Vec<Operation>) {
+        while batch.len() < BATCH {
+            let job = self.taken.pop_front().or_else(|| self.jobs.try_recv().ok());
+            match job {
+                Some(Job::Shared(operation)) => batch.push(operation),
+                Some(other) => return self.taken.push_front(other),
+                None => return,
+            }
+        }
+    }
+}
+
+fn run(mut desk: Desk, jobs: mpsc::Receiver<Job>, publish: &watch::Sender<Head>, anchored: &AtomicU64) {
+    let mut waiting = Waiting { jobs, taken: VecDeque::new() };
+    while let Some(job) = waiting.next() {
+        let (first, successor) = match job {
+            Job::Shared(operation) => (operation, None),
+            Job::Alone(operation, successor) => (operation, Some(successor)),
+            Job::Maintain(work) => {
+                let turns = Arc::clone(&desk.turns);
+                let turn = turns.take();
+                work(turn.as_ref().map(|_| desk.path.as_path()).map_err(StoreError::duplicate));
+                continue;
+            }
+        };
+        let (mut batch, mut answers) = (vec![first], Vec::new());
+        let joining = if successor.is_none() { Some(&mut waiting) } else { None };
+        let under = successor.as_ref().map(|successor| Arc::clone(&successor.binder));
+        let outcome = group(&mut desk, &mut batch, joining, &mut answers, under, anchored.load(Ordering::Acquire));
         // Those that did not get to run (the turn or the header could not be had) hear why.
-        answers.extend(batch.drain(..).map(|job| job(None)));
+        answers.extend(batch.drain(..).map(|operation| operation(None)));
         match &outcome {
             Ok(head) => {
+                if let Some(successor) = successor.filter(|_| *head != desk.floor) {
+                    (successor.installed)();
+                }
                 desk.floor = *head;
                 publish.send_replace(*head);
             }
+            // The keys are gone, the file is as it was.
+            Err(StoreError::Rekeyed) => desk.known = None,
             Err(error) => {
                 tracing::error!(%error, "a group commit failed; opening the vault file anew");
                 reopen(&mut desk);
@@ -140,22 +241,20 @@ fn run(mut desk: Desk, mut jobs: mpsc::Receiver<Job>, publish: &watch::Sender<He
 
 fn group(
     desk: &mut Desk,
-    batch: &mut Vec<Job>,
-    jobs: &mut mpsc::Receiver<Job>,
+    batch: &mut Vec<Operation>,
+    joining: Option<&mut Waiting>,
     answers: &mut Vec<Answer>,
+    under: Option<Arc<dyn Binder>>,
     anchored: u64,
 ) -> Result<Head, StoreError> {
     let turns = Arc::clone(&desk.turns);
     let _turn = turns.take()?;
     // What arrived while this process waited for its turn joins the group.
-    while batch.len() < BATCH {
-        match jobs.try_recv() {
-            Ok(job) => batch.push(job),
-            Err(_) => break,
-        }
+    if let Some(waiting) = joining {
+        waiting.join(batch);
     }
     desk.conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| database("beginning a commit", &e))?;
-    let result = perform(desk, batch, answers, anchored);
+    let result = perform(desk, batch, answers, under, anchored);
     match result {
         Ok(Some(head)) => desk.conn.execute_batch("COMMIT").map(|()| head).map_err(|error| {
             tracing::error!(%error, "the commit failed");
@@ -176,23 +275,25 @@ fn group(
 
 fn perform(
     desk: &mut Desk,
-    batch: &mut Vec<Job>,
+    batch: &mut Vec<Operation>,
     answers: &mut Vec<Answer>,
+    under: Option<Arc<dyn Binder>>,
     anchored: u64,
 ) -> Result<Option<Head>, StoreError> {
     let (conn, binder) = (&desk.conn, desk.binder.as_ref());
     let known = match desk.known.take() {
         Some(known) if known.is_current(conn)? => known,
-        _ => Known::load(conn, binder)?,
+        _ => Known::follow(conn, binder)?,
     };
     if known.head.counter < desk.floor.counter || (known.head.counter == desk.floor.counter && known.head != desk.floor)
     {
         return Err(StoreError::tampered(Tampering::Rollback, None));
     }
     desk.floor = known.head;
+    let binder = under.as_deref().unwrap_or(binder);
     let mut tx = Tx::new(conn, binder, &desk.verified, desk.known.insert(known));
-    for job in batch.drain(..) {
-        answers.push(job(Some(&mut tx)));
+    for operation in batch.drain(..) {
+        answers.push(operation(Some(&mut tx)));
     }
     if let Some(error) = tx.lost() {
         return Err(error);

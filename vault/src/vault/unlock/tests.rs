@@ -23,7 +23,7 @@ struct Closed {
 async fn closed(forgets: bool) -> Closed {
     let dir = tempfile::tempdir().unwrap();
     let paths = VaultPaths { file: dir.path().join("vault/v.db"), anchors: dir.path().join("anchors") };
-    let actor = Actor { uid: 0, pid: 0, name: "test".into() };
+    let actor = Actor { uid: 0, user: "root".into(), pid: 0, name: "test".into() };
     let recipient = SlotRecipient::of_identity(&generate_identity().0).unwrap();
     let slot = NewSlot::Identity { label: String::new(), kind: SlotKind::Identity, recipient };
     let vault = Vault::init(&paths, Opener { actor, clock: Arc::new(ManualClock::new(0)) }, vec![slot]).await.unwrap();
@@ -34,7 +34,7 @@ async fn closed(forgets: bool) -> Closed {
         vault.store.anchored(vault.store.head().counter);
     }
     vault.note(Action::Edit, None, "and one more").await.unwrap();
-    let (keys, head) = (Arc::clone(&vault.keys), vault.store.head());
+    let (keys, head) = (vault.keys(), vault.store.head());
     vault.close().await.unwrap();
     Closed { _dir: dir, file: SqliteFile::open(&paths.file).unwrap(), anchors, keys, anchor, head }
 }

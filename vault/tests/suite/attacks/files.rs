@@ -12,7 +12,7 @@ use super::Sample;
 use crate::common::{Folder, assert_clean};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_or_folder_that_others_have_a_hand_in_is_refused_and_says_why() {
+async fn attack_35_a_file_or_folder_that_others_have_a_hand_in_is_refused_and_says_why() {
     let sample = Sample::new().await;
     let mode = |path: fn(&Folder) -> PathBuf, mode| {
         move |folder: &Folder| fs::set_permissions(path(folder), fs::Permissions::from_mode(mode)).unwrap()
@@ -64,7 +64,7 @@ async fn a_file_or_folder_that_others_have_a_hand_in_is_refused_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_vault_is_made_where_others_have_a_hand_in() {
+async fn attack_35_no_vault_is_made_where_others_have_a_hand_in() {
     let folder = Folder::new();
     fs::create_dir(folder.paths.file.parent().unwrap()).unwrap();
     fs::set_permissions(folder.paths.file.parent().unwrap(), fs::Permissions::from_mode(0o770)).unwrap();

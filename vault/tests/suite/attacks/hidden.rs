@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::common::{Folder, account, ask, key};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_text_of_an_account_is_in_any_file() {
+async fn attack_29_no_text_of_an_account_is_in_any_file() {
     let folder = Folder::new();
     let vault = folder.init().await;
     let id = vault.add_account(canaries()).await.unwrap();
@@ -53,7 +53,7 @@ async fn no_text_of_an_account_is_in_any_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_account_in_two_vaults_of_one_owner_has_nothing_in_common() {
+async fn attack_30_one_account_in_two_vaults_of_one_owner_has_nothing_in_common() {
     let folders = [Folder::new(), Folder::new()];
     let mut seen = Vec::new();
     for folder in &folders {
@@ -78,7 +78,7 @@ async fn one_account_in_two_vaults_of_one_owner_has_nothing_in_common() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_length_of_a_password_does_not_show() {
+async fn attack_31_the_length_of_a_password_does_not_show() {
     let folder = Folder::new();
     let vault = folder.init().await;
     let mut ids = Vec::new();

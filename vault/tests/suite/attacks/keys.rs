@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_key_that_somebody_wrapped_to_our_recipient_is_refused_and_nothing_is_written() {
+async fn attack_16_a_root_key_that_somebody_wrapped_to_our_recipient_is_refused_and_nothing_is_written() {
     let sample = Sample::new().await;
     let vault =
         VaultId::from_bytes(sample.folder.plain().query_row("SELECT vault FROM meta", [], |row| row.get(0)).unwrap());
@@ -54,7 +54,7 @@ async fn a_root_key_that_somebody_wrapped_to_our_recipient_is_refused_and_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slot_that_was_added_edited_exchanged_or_taken_away_is_refused() {
+async fn attack_17_a_slot_that_was_added_edited_exchanged_or_taken_away_is_refused() {
     let sample = Sample::new().await;
     let genuine: Vec<u8> = sample.folder.plain().query_row("SELECT slot FROM key_slot", [], |row| row.get(0)).unwrap();
     let slot = SlotRecord::from_bytes(&genuine).unwrap();
@@ -93,7 +93,7 @@ async fn a_slot_that_was_added_edited_exchanged_or_taken_away_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_slot_list_is_found_by_its_generation() {
+async fn attack_19_an_older_slot_list_is_found_by_its_generation() {
     let folder = Folder::new();
     fs::create_dir(folder.paths.file.parent().unwrap()).unwrap();
     set_private(folder.paths.file.parent().unwrap());

@@ -15,7 +15,7 @@ use super::{Sample, told};
 use crate::common::{Folder, account, ask, key};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_cannot_be_edited() {
+async fn attack_08_a_lease_cannot_be_edited() {
     let sample = Sample::new().await;
     let bob = sample.bob;
     for change in [
@@ -41,7 +41,7 @@ async fn a_lease_cannot_be_edited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_sixty_four_who_want_one_account_one_has_it_at_a_time() {
+async fn attack_36_of_sixty_four_who_want_one_account_one_has_it_at_a_time() {
     let folder = Folder::new();
     let vault = Arc::new(folder.init().await);
     let id = vault.add_account(account("ann")).await.unwrap();
@@ -66,7 +66,7 @@ async fn of_sixty_four_who_want_one_account_one_has_it_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_holder_neither_renews_nor_writes_a_cookie_nor_checks_in() {
+async fn attack_37_a_stale_holder_neither_renews_nor_writes_a_cookie_nor_checks_in() {
     let folder = Folder::new();
     let vault = folder.init().await;
     let id = vault.add_account(account("ann")).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_stale_holder_neither_renews_nor_writes_a_cookie_nor_checks_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_a_clock_set_back_nor_another_boot_revives_a_lease() {
+async fn attack_38_neither_a_clock_set_back_nor_another_boot_revives_a_lease() {
     let folder = Folder::new();
     let vault = folder.init().await;
     let id = vault.add_account(account("ann")).await.unwrap();

@@ -4,6 +4,7 @@
 //! which is every byte of the files and every public recipient.
 
 mod audit;
+mod bombs;
 mod files;
 mod hidden;
 mod keys;

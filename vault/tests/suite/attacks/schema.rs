@@ -8,14 +8,22 @@ use latchkey_vault::{
 use super::{Sample, told};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_was_planted_in_the_schema_runs() {
+async fn attack_24_a_planted_trigger_that_undoes_an_update_is_refused() {
     let sample = Sample::new().await;
-    let ann = sample.ann;
-    let put_back = "AFTER UPDATE ON account BEGIN UPDATE account SET rev = old.rev, sealed = old.sealed, mac = old.mac
-        WHERE id = new.id; END";
+    let put_back = |when| {
+        format!(
+            "CREATE TRIGGER undo {when} UPDATE ON account BEGIN
+            UPDATE account SET rev = old.rev, sealed = old.sealed, mac = old.mac WHERE id = new.id; END"
+        )
+    };
+    refused(&sample, &[("after", put_back("AFTER")), ("before", put_back("BEFORE"))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_25_another_schema_is_refused() {
+    let sample = Sample::new().await;
     let real = "ALTER TABLE account RENAME TO real";
-    for (name, attack) in [
-        ("a trigger that undoes updates", format!("CREATE TRIGGER undo {put_back}")),
+    let attacks = [
         ("a view in place of a table", format!("{real}; CREATE VIEW account AS SELECT * FROM real")),
         (
             "a view with a trigger",
@@ -42,12 +50,17 @@ async fn nothing_that_was_planted_in_the_schema_runs() {
                 WHERE name = 'item'"
                 .into(),
         ),
-        ("a lower version", "PRAGMA user_version = 0".into()),
         ("statistics", "ANALYZE".into()),
-    ] {
-        let attack = |conn: &rusqlite::Connection| conn.execute_batch(&attack).unwrap();
-        sample.check(name, attack, async |v| told(v.account(ann).await), Tampering::Schema).await;
-    }
+    ];
+    refused(&sample, &attacks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_26_a_lowered_version_provokes_no_migration() {
+    let sample = Sample::new().await;
+    let older = "ALTER TABLE session DROP COLUMN login_epoch; PRAGMA user_version = 0";
+    refused(&sample, &[("the number alone", "PRAGMA user_version = 0".into()), ("with older tables", older.into())])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,4 +76,13 @@ async fn a_newer_or_a_foreign_database_is_named_as_such() {
         assert_eq!(error.to_string(), expected.to_string());
     }
     crate::common::assert_clean(&sample.folder).await;
+}
+
+/// Asserts that a vault whose schema was edited so is not opened.
+async fn refused(sample: &Sample, attacks: &[(&str, String)]) {
+    let ann = sample.ann;
+    for (name, attack) in attacks {
+        let attack = |conn: &rusqlite::Connection| conn.execute_batch(attack).unwrap();
+        sample.check(name, attack, async |v| told(v.account(ann).await), Tampering::Schema).await;
+    }
 }

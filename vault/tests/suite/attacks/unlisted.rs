@@ -7,7 +7,7 @@ use super::Sample;
 use crate::common::{Folder, key, verify};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_row_that_only_an_index_leads_to_is_not_used() {
+async fn attack_04_a_stale_row_that_only_an_index_leads_to_is_not_used() {
     let sample = Sample::new().await;
     let attacked = sample.folder.copy();
     hide(&attacked, &sample.earlier, sample.ann);

@@ -11,7 +11,7 @@ use super::{Sample, change_password, told};
 use crate::common::{Class, Folder, account, assert_clean, key, verify};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn yesterdays_file_is_a_rollback() {
+async fn attack_05_yesterdays_file_is_a_rollback() {
     let sample = Sample::new().await;
     let attacked = sample.folder.copy();
     fs::copy(&sample.earlier.paths.file, &attacked.paths.file).unwrap();
@@ -21,7 +21,7 @@ async fn yesterdays_file_is_a_rollback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn yesterdays_file_cannot_be_taught_to_know_the_anchored_commit() {
+async fn attack_05_yesterdays_file_cannot_be_taught_to_know_the_anchored_commit() {
     let sample = Sample::new().await;
     let newest = sample.folder.plain().query_row("SELECT counter, sealed FROM header", [], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
@@ -36,7 +36,7 @@ async fn yesterdays_file_cannot_be_taught_to_know_the_anchored_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_was_taken_away_is_a_rollback() {
+async fn attack_05_a_log_that_was_taken_away_is_a_rollback() {
     let folder = Folder::new();
     let vault = folder.init().await;
     let id = vault.add_account(account("ann")).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_log_that_was_taken_away_is_a_rollback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crafted_log_is_found_by_the_digest_and_garbage_in_its_place_is_passed_over() {
+async fn attack_27_a_crafted_log_is_found_by_the_digest_and_garbage_in_its_place_is_passed_over() {
     let sample = Sample::new().await;
     // The attacker's own commit, in a log with sound checksums.
     let forged = sample.folder.copy();
@@ -80,7 +80,7 @@ async fn a_crafted_log_is_found_by_the_digest_and_garbage_in_its_place_is_passed
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_journal_beside_the_vault_is_refused_before_sqlite_plays_it_back() {
+async fn attack_27_a_rollback_journal_beside_the_vault_is_refused_before_sqlite_plays_it_back() {
     let sample = Sample::new().await;
     let attacked = sample.folder.copy();
     let before = fs::read(&attacked.paths.file).unwrap();
@@ -106,7 +106,7 @@ async fn a_rollback_journal_beside_the_vault_is_refused_before_sqlite_plays_it_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_was_cut_emptied_or_replaced_is_an_error() {
+async fn attack_34_a_file_that_was_cut_emptied_or_replaced_is_an_error() {
     let sample = Sample::new().await;
     let whole = fs::read(&sample.folder.paths.file).unwrap();
     let pages = (0..whole.len()).step_by(4096).flat_map(|at| [at.max(1) - 1, at, at + 1]);
@@ -137,10 +137,11 @@ async fn a_file_that_was_cut_emptied_or_replaced_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_pages_are_errors_or_were_not_in_use() {
+async fn attack_34_damaged_pages_are_errors_or_were_not_in_use() {
     let sample = Sample::new().await;
     let whole = fs::read(&sample.folder.paths.file).unwrap();
     let mut random = fastrand::Rng::with_seed(34);
+    let (genuine, before_kib) = (content(&sample.folder), rss_high_kib());
     let mut refused = 0;
     for round in 0..150 {
         let attacked = sample.folder.copy();
@@ -161,6 +162,7 @@ async fn damaged_pages_are_errors_or_were_not_in_use() {
         if findings.is_ok_and(|findings| findings.is_empty()) {
             let password = account.unwrap().record.fields.password.unwrap();
             assert!(password.same(&Secret::copy_of("second")), "round {round}");
+            assert_eq!(content(&attacked), genuine, "round {round}: what was not found changed nothing");
         } else {
             refused += 1;
         }
@@ -168,6 +170,33 @@ async fn damaged_pages_are_errors_or_were_not_in_use() {
         let _ = vault.close().await;
     }
     assert!(refused > 10, "{refused} of 150 were seen: the damage does not reach what is used");
+    let grown = rss_high_kib() - before_kib;
+    assert!(grown < 256 * 1024, "grew by {grown} KiB over a file of {} KiB", whole.len() / 1024);
+}
+
+/// Every row of every table that the digest, the header or the audit chain covers, as text.
+fn content(folder: &Folder) -> Vec<String> {
+    let conn = folder.plain();
+    let mut rows = Vec::new();
+    for table in
+        ["meta", "key_slot", "data_key", "account", "session", "lease", "outbox", "item", "audit", "audit_link"]
+    {
+        let mut select = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let columns = select.column_count();
+        let found = select.query_map([], |row| {
+            Ok((0..columns).map(|at| format!("{:?} ", row.get_ref(at).unwrap())).collect::<String>())
+        });
+        rows.extend(found.unwrap().map(|row| format!("{table} {}", row.unwrap())));
+    }
+    rows.sort();
+    rows
+}
+
+/// The most memory that this process has had so far, in KiB. Source: proc_pid_status(5).
+fn rss_high_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 fn side(folder: &Folder, suffix: &str) -> PathBuf {

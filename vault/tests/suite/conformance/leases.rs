@@ -8,7 +8,9 @@ use latchkey_vault::{
     store::{Changes, FindOutbox, HeldAccount, Hold, Renewed, Reserved, RowName, Saved, StepAsk, Store, Taken},
 };
 
-use super::{Bench, MS, QUARANTINE, TTL, account, accounts, ask, entry, item, items, message, session, token};
+use super::{
+    Bench, MS, QUARANTINE, TTL, WALL_MS, account, accounts, ask, entry, item, items, message, name, session, token,
+};
 
 pub(super) async fn one_holds_it_and_the_next_gets_a_higher_token(bench: &Bench) {
     let first = bench.take(1, 1).await;
@@ -52,7 +54,7 @@ pub(super) async fn another_token_or_holder_is_fenced_and_writes_nothing(bench: 
         Hold { token: token(0), ..hold },
         Hold { token: latchkey_vault::store::Token { incarnation: 2, n: 1 }, ..hold },
         Hold { holder: HolderId::from_bytes([2; 16]), ..hold },
-        Hold { resource: [2; 16], ..hold },
+        Hold { resource: [2; 16].into(), ..hold },
     ] {
         fenced_everywhere(bench.store.as_ref(), other, 1).await;
     }
@@ -82,7 +84,7 @@ pub(super) async fn renewing_extends_and_never_shortens(bench: &Bench) {
 pub(super) async fn another_boot_ends_the_hold_and_starts_the_rest_in_full(bench: &Bench) {
     let (clean, held, revoked) = (bench.take(1, 1).await, bench.take(2, 1).await, bench.take(3, 1).await);
     assert_eq!(bench.store.check_in(vec![clean], Changes::default()).await.unwrap(), Saved::Done);
-    bench.store.revoke_lease(revoked.resource, vec![]).await.unwrap();
+    bench.store.revoke_lease(revoked.resource.id(), vec![]).await.unwrap();
     bench.clock.reboot();
     fenced_everywhere(bench.store.as_ref(), held, 1).await;
     assert_eq!(bench.take(1, 2).await.token, token(2), "nothing rests after a clean end");
@@ -168,7 +170,7 @@ pub(super) async fn a_check_in_writes_everything_and_frees_or_nothing_and_keeps(
 
 pub(super) async fn a_totp_step_is_reserved_once_and_only_forward(bench: &Bench) {
     let hold = bench.take(1, 1).await;
-    let step = |step| StepAsk { hold, secret: [4; 16], step, epoch: 1 };
+    let step = |step| StepAsk { hold, secret: name(4), step, begins_ms: WALL_MS };
     let reserve = async |step, changes| bench.store.reserve_step(step, changes).await.unwrap();
     assert_eq!(reserve(step(100), items([item(1, 1)])).await, Reserved::Step(100));
     for spent in [100, 99, 0] {
@@ -177,7 +179,7 @@ pub(super) async fn a_totp_step_is_reserved_once_and_only_forward(bench: &Bench)
     let stale = RowName { kind: Kind::Item as u8, id: [1; 16] };
     assert_eq!(reserve(step(101), items([item(1, 9)])).await, Reserved::Stale(stale));
     assert_eq!(reserve(step(101), items([item(1, 2)])).await, Reserved::Step(101), "the refusal spent nothing");
-    assert_eq!(reserve(StepAsk { secret: [5; 16], ..step(7) }, Changes::default()).await, Reserved::Step(7));
+    assert_eq!(reserve(StepAsk { secret: name(5), ..step(7) }, Changes::default()).await, Reserved::Step(7));
     let other = StepAsk { hold: Hold { token: token(9), ..hold }, ..step(102) };
     assert_eq!(reserve(other, Changes::default()).await, Reserved::Fenced);
     bench.clock.advance(TTL);
@@ -192,18 +194,32 @@ pub(super) async fn a_totp_step_is_reserved_once_and_only_forward(bench: &Bench)
     assert_eq!(reserve(StepAsk { hold: next, ..step(102) }, Changes::default()).await, Reserved::Step(102));
 }
 
+/// For a store whose first header has a floor: whatever begins at or before `floor_ms` is spent, row or none.
+pub(crate) async fn steps_up_to_the_floor_are_spent_and_later_ones_are_not(bench: &Bench, floor_ms: i64) {
+    let hold = bench.take(1, 1).await;
+    let step = |step, begins_ms| StepAsk { hold, secret: name(4), step, begins_ms };
+    let reserve = async |step| bench.store.reserve_step(step, Changes::default()).await.unwrap();
+    for begins_ms in [i64::MIN, floor_ms - 1, floor_ms] {
+        assert_eq!(reserve(step(7, begins_ms)).await, Reserved::Spent { last: 7 }, "{begins_ms}");
+    }
+    assert_eq!(reserve(step(8, floor_ms + 1)).await, Reserved::Step(8));
+    assert_eq!(reserve(step(9, floor_ms)).await, Reserved::Spent { last: 9 }, "beside a row as well");
+    assert_eq!(reserve(step(8, floor_ms + 1)).await, Reserved::Spent { last: 8 });
+    assert_eq!(reserve(step(9, floor_ms + 1)).await, Reserved::Step(9), "the refusals spent nothing");
+}
+
 /// Everything that a holder can do is refused; `rev` would be the next revision of item 1.
 async fn fenced_everywhere(store: &dyn Store, hold: Hold, rev: u64) {
     let audit = store.audit(0, 100).await.unwrap().len();
-    let lease = store.lease(hold.resource).await.unwrap();
+    let lease = store.lease(hold.resource.id()).await.unwrap();
     let changes = || Changes { audit: vec![entry(99)], ..items([item(1, rev)]) };
-    let fenced = Saved::Fenced(hold.resource);
+    let fenced = Saved::Fenced(hold.resource.id());
     assert_eq!(store.renew_lease(hold, TTL).await.unwrap(), Renewed::Fenced);
     assert_eq!(store.save_held(vec![hold], changes()).await.unwrap(), fenced);
     assert_eq!(store.check_in(vec![hold], changes()).await.unwrap(), fenced);
-    let step = StepAsk { hold, secret: [4; 16], step: 1 << 40, epoch: 1 };
+    let step = StepAsk { hold, secret: name(4), step: 1 << 40, begins_ms: WALL_MS };
     assert_eq!(store.reserve_step(step, changes()).await.unwrap(), Reserved::Fenced);
     assert!(matches!(store.account_held(hold).await.unwrap(), HeldAccount::Fenced));
     assert_eq!(store.audit(0, 100).await.unwrap().len(), audit, "nothing was written");
-    assert_eq!(store.lease(hold.resource).await.unwrap(), lease, "the lease is as it was");
+    assert_eq!(store.lease(hold.resource.id()).await.unwrap(), lease, "the lease is as it was");
 }

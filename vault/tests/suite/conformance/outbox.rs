@@ -18,7 +18,7 @@ pub(super) async fn messages_keep_the_order_of_their_arrival(bench: &Bench) {
     let ids: Vec<_> = all.iter().map(|row| row.id.as_bytes()[0]).collect();
     assert_eq!(ids, (10..20).rev().flat_map(|id| [id, id + 50]).collect::<Vec<_>>());
     assert!(all.is_sorted_by(|a, b| a.seq < b.seq), "every message has a place of its own");
-    let of_one = bench.store.outbox(FindOutbox::Subject([1; 16]), 3).await.unwrap();
+    let of_one = bench.store.outbox(FindOutbox::Subject([1; 16].into()), 3).await.unwrap();
     assert_eq!(of_one.iter().map(|row| row.id.as_bytes()[0]).collect::<Vec<_>>(), [19, 69, 17]);
     let again = Changes { outbox: vec![message(10, 1)], ..Changes::default() };
     assert_eq!(bench.store.save(again).await.unwrap(), stale(10), "an id is used once");

@@ -6,7 +6,7 @@ use latchkey_vault::{
     store::{Changes, FindAccounts, FindItems, KeyMaterial, RowName, Saved},
 };
 
-use super::{Bench, account, accounts, entry, item, items, sealed, session, token};
+use super::{Bench, account, accounts, entry, item, items, name, sealed, session, token};
 
 pub(super) async fn a_row_is_written_at_the_revision_that_follows_and_at_no_other(bench: &Bench) {
     let stale = |kind: Kind| Saved::Stale(RowName { kind: kind as u8, id: [5; 16] });
@@ -93,13 +93,13 @@ pub(super) async fn accounts_are_found_by_their_indexes_in_pages(bench: &Bench) 
     assert_eq!(found(FindAccounts::All, None, 4).await, [10, 11, 20, 21]);
     assert_eq!(found(FindAccounts::All, Some(21), 4).await, [30, 31, 40, 41]);
     assert_eq!(found(FindAccounts::All, Some(51), 4).await, NONE);
-    assert_eq!(found(FindAccounts::Site([1; 16]), None, 3).await, [11, 21, 31]);
-    assert_eq!(found(FindAccounts::Site([1; 16]), Some(31), 3).await, [41, 51]);
-    assert_eq!(found(FindAccounts::Site([9; 16]), None, 3).await, NONE);
-    assert_eq!(found(FindAccounts::Login([20; 16]), None, 3).await, [20]);
-    assert_eq!(found(FindAccounts::Login([120; 16]), None, 3).await, NONE);
-    assert_eq!(found(FindAccounts::Manager([120; 16]), None, 3).await, [20]);
-    assert_eq!(found(FindAccounts::Manager([20; 16]), None, 3).await, NONE);
+    assert_eq!(found(FindAccounts::Site(name(1)), None, 3).await, [11, 21, 31]);
+    assert_eq!(found(FindAccounts::Site(name(1)), Some(31), 3).await, [41, 51]);
+    assert_eq!(found(FindAccounts::Site(name(9)), None, 3).await, NONE);
+    assert_eq!(found(FindAccounts::Login(name(20)), None, 3).await, [20]);
+    assert_eq!(found(FindAccounts::Login(name(120)), None, 3).await, NONE);
+    assert_eq!(found(FindAccounts::Manager(name(120)), None, 3).await, [20]);
+    assert_eq!(found(FindAccounts::Manager(name(20)), None, 3).await, NONE);
 }
 
 pub(super) async fn items_are_found_by_id_index_and_whether_they_are_open(bench: &Bench) {
@@ -116,8 +116,8 @@ pub(super) async fn items_are_found_by_id_index_and_whether_they_are_open(bench:
     assert_eq!(found(FindItems::Id(1, [1; 16]), 1).await, [(1, 2)]);
     assert_eq!(found(FindItems::Id(2, [1; 16]), 1).await, [], "another kind");
     assert_eq!(found(FindItems::Id(1, [9; 16]), 1).await, []);
-    assert_eq!(found(FindItems::Index(1, [1; 16]), 9).await, [(1, 2)]);
-    assert_eq!(found(FindItems::Index(2, [1; 16]), 9).await, [(3, 1)]);
+    assert_eq!(found(FindItems::Index(1, name(1)), 9).await, [(1, 2)]);
+    assert_eq!(found(FindItems::Index(2, name(1)), 9).await, [(3, 1)]);
     assert_eq!(found(FindItems::Open(1), 9).await, [(2, 1)]);
     assert_eq!(found(FindItems::All(1), 9).await, [(1, 2), (2, 1)]);
     assert_eq!(found(FindItems::All(1), 1).await, [(1, 2)]);
@@ -138,7 +138,7 @@ pub(super) async fn an_account_goes_with_its_session_and_leaves_its_lease(bench:
     assert_eq!(bench.store.save(accounts([account(1, 1)])).await.unwrap(), Saved::Done);
     assert!(bench.store.account(id).await.unwrap().is_some_and(|(_, session)| session.is_none()), "the session went");
     assert_eq!(bench.audit_ids().await, [2]);
-    let lease = bench.store.lease(hold.resource).await.unwrap().unwrap();
+    let lease = bench.store.lease(hold.resource.id()).await.unwrap().unwrap();
     assert_eq!((lease.token, lease.held), (token(1), true));
     assert_eq!(bench.store.check_in(vec![hold], Changes::default()).await.unwrap(), Saved::Done);
     assert_eq!(bench.take(1, 2).await.token, token(2));
