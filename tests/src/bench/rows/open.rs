@@ -10,10 +10,10 @@ use crate::bench::{
     Demand, Failure, Figure,
     bare::connect,
     data::{DataSet, opener},
-    measure::{median, micros, scaled, timed},
+    measure::{micros, quiet, scaled, timed},
 };
 
-/// Opens both in turns; the median of one by that of the other.
+/// Opens both in turns; the quiet ones of one by those of the other.
 pub(in crate::bench) async fn a_vault(sets: &[DataSet; 2], effort: f64) -> Result<Vec<Figure>, Failure> {
     let mut sides = [Vec::new(), Vec::new()];
     let mut bare = [Vec::new(), Vec::new()];
@@ -25,8 +25,8 @@ pub(in crate::bench) async fn a_vault(sets: &[DataSet; 2], effort: f64) -> Resul
             bare[n].push(micros(time));
         }
     }
-    let [small, large] = sides.map(|times| median(times.into_iter()));
-    let [bare_small, bare_large] = bare.map(|times| median(times.into_iter()));
+    let [small, large] = sides.map(|times| quiet(times.into_iter()));
+    let [bare_small, bare_large] = bare.map(|times| quiet(times.into_iter()));
     let figure = |what: String, yardstick: f64, ours: f64, demand| Figure {
         row: "9",
         what,
