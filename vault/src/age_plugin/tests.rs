@@ -76,7 +76,10 @@ fn a_plugin_that_is_missing_dies_babbles_or_refuses_is_named_with_the_reason() {
         (format!("{drain}echo hello; echo"), "does not speak"),
         (format!("{drain}head -c 100000 /dev/zero | tr '\\0' x"), "too long"),
         (format!("{drain}while :; do printf -- '-> msg\\n\\n'; done"), "says too much"),
-        (format!("{drain}printf -- '-> error internal\\nbm8bWzFt\\n-> done\\n\\n'"), "refuses: no"),
+        (
+            format!("{drain}printf -- '-> error internal\\nbm8bWzFt\\n'; read _; read _; printf -- '-> done\\n\\n'"),
+            "refuses: no",
+        ),
         (format!("{drain}printf -- '-> done\\n\\n'"), "answered nothing"),
     ] {
         let said = refusal(&script);
