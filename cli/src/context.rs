@@ -133,6 +133,14 @@ impl Context {
         Err(Failure::new(Exit::Locked, "nothing_to_unlock_with", message, UNLOCK_HINT))
     }
 
+    /// Whether the vault can be unlocked again without anybody: by an identity file or a credential.
+    #[must_use]
+    pub fn unlocks_by_itself(&self) -> bool {
+        let UnlockArgs { passphrase_stdin, passphrase_fd } = self.globals.unlock;
+        let source = unlock::source(self.settings.unlock.as_ref(), unlock::credentials_folder().as_deref());
+        !passphrase_stdin && passphrase_fd.is_none() && source.is_some_and(|source| source.can_be_read_again())
+    }
+
     /// The passphrase that a flag says where to read.
     ///
     /// # Errors

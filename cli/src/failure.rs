@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use latchkey_vault::{
-    AccountError, AddSlotError, AnchorFileError, CheckInError, CheckOutError, InitError, PluginError, RefreshError,
-    UnlockError,
+    AccountError, AddSlotError, AnchorFileError, BackupError, CheckInError, CheckOutError, InitError, PluginError,
+    RefreshError, RekeyError, RestoreError, UnlockError,
     account_api::ReadError,
     crypto::SlotError,
     manager_http::CallError,
@@ -73,6 +73,10 @@ impl From<FileError> for Failure {
             FileError::Empty => ("vault_empty", "restore the vault from a backup; an empty file holds nothing to save"),
             FileError::Foreign => ("vault_foreign", "check --vault, LATCHKEY_VAULT and `vault` in the settings"),
             FileError::Damaged => ("vault_damaged", "keep the file as it is and restore the vault from a backup"),
+            FileError::Replaced => {
+                ("vault_replaced", "another file was put in its place meanwhile; run the command again")
+            }
+            FileError::InUse => ("vault_in_use", "stop every worker and command that uses this vault, then try again"),
             FileError::Newer { .. } => ("vault_newer", "install a latchkey that is at least as new as the vault"),
             _ => ("vault_unsafe", "see `latchkey doctor` for the permissions of every file"),
         };
@@ -86,8 +90,8 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::File(error) => error.into(),
             StoreError::Tampered { class: Tampering::Rollback, .. } => {
-                let hint = "find out who put an older file in its place; a restored backup is accepted with \
-                            `latchkey anchor adopt --accept-rollback`";
+                let hint = "find out who put an older file in its place; to go back to a backup on purpose: \
+                            `latchkey backup restore`";
                 Self::new(Exit::Tampering, "rollback", message, hint)
             }
             StoreError::Tampered { .. } => {
@@ -101,7 +105,32 @@ impl From<StoreError> for Failure {
                 let hint = "look whether the change is there (`latchkey account show`) before repeating it";
                 Self::new(Exit::Failure, "commit_unknown", message, hint)
             }
+            StoreError::Rekeyed => {
+                Self::new(Exit::Vault, "rekeyed", message, "run the command again: it unlocks with the new keys")
+            }
+            StoreError::Busy => {
+                let hint = "end long readers (backups, `latchkey verify`), then `latchkey key rotate --resume`";
+                Self::new(Exit::Failure, "busy", message, hint)
+            }
             _ => Self::new(Exit::Failure, "store", message, "run `latchkey doctor`, then try again"),
+        }
+    }
+}
+
+impl From<RekeyError> for Failure {
+    fn from(error: RekeyError) -> Self {
+        let message = error.to_string();
+        match error {
+            RekeyError::Store(error) => error.into(),
+            RekeyError::Anchor(error) => error.into(),
+            RekeyError::UnknownSlot(_) | RekeyError::LastSlot | RekeyError::NoRecovery => {
+                Self::new(Exit::Usage, "key_slot", message, "see `latchkey key slots`; nothing was changed")
+            }
+            RekeyError::Running => {
+                let hint = "`latchkey key rotate --resume`, then try again; nothing was changed";
+                Self::new(Exit::Failure, "rekey_running", message, hint)
+            }
+            _ => Self::new(Exit::Failure, "rekey", message, "try again; nothing was changed"),
         }
     }
 }
@@ -142,6 +171,58 @@ impl From<UnlockError> for Failure {
                             a recovery identity is given with --identity";
                 Self::new(Exit::Locked, "cannot_unlock", format!("the vault {message}"), hint)
             }
+        }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let message = error.to_string();
+        match error {
+            BackupError::Store(error) => error.into(),
+            BackupError::Exists(_) => Self::usage(message, "name a file that does not exist yet"),
+            BackupError::BesideAnchors => Self::usage(message, "name another folder, best on another disk"),
+            BackupError::Findings(_) => {
+                let hint = "the vault itself is not as it was written: see `latchkey verify`; no backup was written";
+                Self::new(Exit::Tampering, "findings", message, hint)
+            }
+            BackupError::Busy => Self::new(Exit::Failure, "backup_busy", message, "wait for it to end, then try again"),
+            _ => Self::new(Exit::Failure, "backup", message, "check disk and permissions; no backup was written"),
+        }
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            RestoreError::InUse(error) => error.into(),
+            RestoreError::Store(error) => error.into(),
+            RestoreError::Backup(error) => {
+                let Self { exit, code, hint, .. } = error.into();
+                Self::new(exit, code, message, hint)
+            }
+            RestoreError::Anchor(error) => {
+                let hint = "mend that, then make the same restore again: it completes what was begun";
+                Self { hint: hint.into(), ..error.into() }
+            }
+            RestoreError::Findings(_) => {
+                let hint = "this backup was edited or damaged: take another one; the vault is as it was";
+                Self::new(Exit::Tampering, "findings", message, hint)
+            }
+            RestoreError::OtherVault { .. } => {
+                let hint = "check --vault and which backup this is; to bring that vault back, name an empty place";
+                Self::new(Exit::Vault, "backup_foreign", message, hint)
+            }
+            RestoreError::OldKeys => {
+                let hint = "if that is meant: --old-keys, and remove the slot once more afterwards";
+                Self::new(Exit::Tampering, "old_keys", message, hint)
+            }
+            RestoreError::LogBeside => {
+                Self::new(Exit::Vault, "backup_log", message, "restore a file that `latchkey backup create` wrote")
+            }
+            RestoreError::Copy(error) => error.into(),
+            _ => Self::new(Exit::Failure, "restore", message, "check disk, paths and permissions, then try again"),
         }
     }
 }

@@ -61,6 +61,8 @@ async fn attack_42_no_canary_shows_from_the_first_add_to_the_last_check() {
         &["session", "status"],
         &["outbox", "list"],
         &["audit", "list", "--limit", "1000"],
+        &["key", "slots"],
+        &["key", "rotate"],
         &["verify"],
     ] {
         stage.run(command, 0).await;

@@ -15,7 +15,7 @@ use std::{
 use latchkey_manager::{Manager, ManagerConfig, NewAccount, NewTask};
 use latchkey_practice_site::{self as practice, Site, SiteConfig, SiteHandle};
 use latchkey_vault::{
-    Clock, NewSlot, Opener, Secret, SystemClock, UnlockWith, Vault, VaultPaths,
+    Clock, NewSlot, Opener, Restore, Restored, Secret, SystemClock, UnlockWith, Vault, VaultPaths,
     account_api::AccountApi,
     crypto::{SlotKind, SlotRecipient, generate_identity},
     login::{SiteAuth, build_auth},
@@ -136,6 +136,18 @@ impl World {
     pub async fn open_again(&self) -> Vault {
         let with = UnlockWith::Identity(self.identity.duplicate());
         Vault::open(&self.paths(), opener(&self.clock), with).await.unwrap()
+    }
+
+    /// Puts a backup in the vault's place, as an operator would between two runs.
+    pub async fn restore(&mut self, backup: &Path) -> Restored {
+        self.vault.close().await.unwrap();
+        let with = UnlockWith::Identity(self.identity.duplicate());
+        let progress = Box::new(|_, _| ());
+        let restore =
+            Restore::prepare(&self.paths(), opener(&self.clock), backup, with, false, progress).await.unwrap();
+        let restored = restore.carry_out().await.unwrap();
+        self.vault = Arc::new(self.open_again().await);
+        restored
     }
 
     /// An account at both sides: password `pw-NAME`, no session.

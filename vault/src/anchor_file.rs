@@ -73,7 +73,8 @@ pub(crate) struct AnchorFile {
 
 /// Keeps the anchor at the newest commit.
 pub(crate) struct Keeper {
-    file: AnchorFile,
+    /// None for a copy of the vault, which has no anchor of its own and must not move the vault's.
+    file: Option<AnchorFile>,
     keys: Arc<KeyBinder>,
     head: watch::Receiver<Head>,
     running: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
@@ -202,7 +203,12 @@ impl Keeper {
                 }
             })?
         };
-        Ok(Self { file, keys, head, running: Mutex::new(Some((stop, thread))) })
+        Ok(Self { file: Some(file), keys, head, running: Mutex::new(Some((stop, thread))) })
+    }
+
+    /// For a copy of the vault that is looked at: there is no anchor to be kept.
+    pub(crate) fn of_a_copy(keys: Arc<KeyBinder>, head: watch::Receiver<Head>) -> Self {
+        Self { file: None, keys, head, running: Mutex::new(None) }
     }
 
     /// Ends the thread and moves the anchor to the last commit. Blocking.
@@ -223,12 +229,12 @@ impl Keeper {
     /// Moves the anchor to the newest commit. Blocking.
     pub(crate) fn move_now(&self) -> Result<(), AnchorFileError> {
         let head = *self.head.borrow();
-        self.file.advance(&self.keys.keys(), head)
+        self.file.as_ref().map_or(Ok(()), |file| file.advance(&self.keys.keys(), head))
     }
 
     /// Tells the anchor which root key is about to be installed. Blocking; durable when this returns.
     pub(crate) fn announce(&self, next: &Keyring) -> Result<(), AnchorFileError> {
-        self.file.announce(&self.keys.keys(), next)
+        self.file.as_ref().map_or(Ok(()), |file| file.announce(&self.keys.keys(), next))
     }
 }
 

@@ -3,8 +3,17 @@
 //! A checkout is not cloned and is consumed by its check-in; dropping it does no I/O, its time to live is the truth.
 //! Knows no site: what is done with the session is the borrower's.
 
-use std::{sync::Arc, time::Duration};
+mod read;
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+pub use read::ReadError;
 use thiserror::Error;
 use url::Url;
 
@@ -44,8 +53,11 @@ pub struct Checkout {
     pub jar: Jar,
     login_epoch: u64,
     since_ms: i64,
+    is_from_earlier: bool,
     base: Jar,
     lease: LeaseHandle,
+    /// Secrets read under the lease; the audit hears of them at check-in.
+    reads: AtomicU64,
 }
 
 /// Renews the lease of a checkout, from a task beside the one that works.
@@ -148,11 +160,13 @@ impl Vault {
             let _ = self.release(&lease, Some(id), "not usable any more").await;
             return Err(refused);
         }
+        let is_from_earlier = self.session_is_from_earlier(id).await.map_err(AccountError::from)?;
         let session = session.map(|(_, session)| session);
         let (login_epoch, since_ms) = session.as_ref().map_or((0, 0), |s| (s.login_epoch, s.since_ms));
         let jar = session.map_or_else(Jar::new, |session| session.jar);
         let base = jar.duplicate();
-        Ok(Checkout { account, jar, login_epoch, since_ms, base, lease })
+        let reads = AtomicU64::new(0);
+        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease, reads })
     }
 
     /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.
@@ -230,7 +244,10 @@ impl Vault {
     pub async fn held_for(&self, id: AccountId) -> Result<Option<Duration>, StoreError> {
         let now = self.opener.clock.boot();
         let lease = self.store.lease(*id.as_bytes()).await?;
-        let live = lease.filter(|lease| lease.held && lease.boot_id == now.boot_id && now.ms < lease.until_ms);
+        let live = lease.filter(|lease| {
+            let this_life = lease.token.incarnation == self.keys().incarnation() && lease.boot_id == now.boot_id;
+            lease.held && this_life && now.ms < lease.until_ms
+        });
         Ok(live.map(|lease| Duration::from_millis(lease.until_ms - now.ms)))
     }
 
@@ -319,7 +336,9 @@ impl Vault {
         let mut update = AccountUpdate::new();
         let current = session.as_ref().map_or(0, |(_, session)| session.login_epoch);
         let mut changed = false;
-        if current == checkout.login_epoch {
+        if checkout.is_from_earlier {
+            // Nobody has probed it: it stays as it is, so that whoever borrows it next still knows that.
+        } else if current == checkout.login_epoch {
             let stored = session.as_ref().map(|(_, session)| session.jar.duplicate()).unwrap_or_default();
             let jar = Jar::merge(&checkout.base, &checkout.jar, &stored);
             if let Some(url) = &back.flat_url {
@@ -350,7 +369,11 @@ impl Vault {
             changes.outbox.push(self.report_row(report, owes_account)?);
         }
         changes.items = self.item_rows(&back.items)?;
-        changes.audit.push(self.event(Action::CheckIn, Some(id), back.note.clone())?);
+        let went = match checkout.reads.load(Ordering::Relaxed) {
+            0 => back.note.clone(),
+            reads => format!("{}; secrets read: {reads}", back.note),
+        };
+        changes.audit.push(self.event(Action::CheckIn, Some(id), went)?);
         Ok(changes)
     }
 }
@@ -360,6 +383,13 @@ impl Checkout {
     #[must_use]
     pub fn login_epoch(&self) -> u64 {
         self.login_epoch
+    }
+
+    /// Whether the session was kept from before the vault was restored, and not probed since: [`Vault::refresh`] does that,
+    /// and it has to come before the first use.
+    #[must_use]
+    pub fn needs_probe(&self) -> bool {
+        self.is_from_earlier
     }
 
     /// What renews the lease while the session is worked with.
@@ -386,6 +416,7 @@ impl Checkout {
     pub async fn reload(&mut self, vault: &Arc<Vault>) -> Result<(), AccountError> {
         let (account, session) = vault.account_and_session(self.account.id).await?;
         self.account = account;
+        self.is_from_earlier = vault.session_is_from_earlier(self.account.id).await?;
         if let Some((_, session)) = session {
             self.login_epoch = session.login_epoch;
             self.since_ms = session.since_ms;

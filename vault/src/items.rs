@@ -49,6 +49,8 @@ pub struct Item {
     pub rev: u64,
     /// Whether it still waits for its end.
     pub open: bool,
+    /// Whether it was written before the vault was restored: what it says may have been overtaken in the lost time.
+    pub is_from_earlier: bool,
     /// What it says.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -132,7 +134,8 @@ impl Vault {
                 };
                 let opened = keys.open(place, row.sealed.as_bytes()).map_err(|_| tampered())?;
                 let record = ItemRecord::from_bytes(&opened).map_err(|_| tampered())?;
-                Ok(Item { id: row.id, rev: row.rev, open: row.open, body: record.body })
+                let is_from_earlier = self.is_from_earlier(&row.sealed);
+                Ok(Item { id: row.id, rev: row.rev, open: row.open, is_from_earlier, body: record.body })
             })
             .collect()
     }

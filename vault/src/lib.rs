@@ -99,6 +99,10 @@ mod audit;
 mod checkout;
 pub mod cookies;
 pub mod crypto;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod html;
 mod inspect;
 mod items;
 mod key_slots;
@@ -126,7 +130,7 @@ pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
 pub use age_plugin::{AgePlugins, Asks, Nobody, PluginError, PluginKey, PluginRecipient};
 pub use anchor_file::AnchorFileError;
 pub use audit::{AuditEnd, AuditEntry};
-pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};
+pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, ReadError, Receipt};
 pub use items::{Item, ItemChange, ItemKind};
 pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
@@ -134,5 +138,8 @@ pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, S
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use rekey::{RekeyError, Resealing};
-pub use vault::{InitError, Opener, UnlockError, UnlockWith, Vault, VaultPaths};
+pub use vault::{
+    BackedUp, BackupError, Change, Counts, InitError, Inventory, Opener, Present, Rescue, RescuedAccount,
+    RescuedSession, Restore, RestoreError, RestorePlan, Restored, UnlockError, UnlockWith, Vault, VaultPaths,
+};
 pub use views::{CookieView, OwedMessage, SessionView};

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Vault,
-    account_api::{AccountApi, AccountUpdate, UpdateError, UpdateField, Updated},
+    account_api::{AccountApi, AccountUpdate, ManagerAccount, UpdateField, Updated},
     accounts::{AccountError, RETRIES},
     checkout::{CheckOutAsk, LeaseHandle, Leased},
     crypto::Kind,
@@ -209,7 +209,8 @@ impl Vault {
             let MessageBody::Task { body, .. } = self.open_message(row)? else {
                 return Err(StoreError::tampered(Tampering::Substitution, None));
             };
-            let ambiguous = row.state == Owed::Ambiguous;
+            // It may have been delivered in the time that was lost.
+            let ambiguous = row.state == Owed::Ambiguous || self.is_from_earlier(&row.sealed);
             Ok(DueReport { id: row.id, rev: row.rev + 1, tries: row.tries / WRITES_PER_TRY, ambiguous, body })
         };
         due.iter().map(open).collect()
@@ -280,18 +281,34 @@ impl Vault {
             (update, manager_id) = (newer.merge_over(update), to);
         }
         let tries = rows.iter().map(|row| row.tries).max().unwrap_or(0);
-        let answer = api.update(&manager_id, &update).await;
-        if matches!(&answer, Err(error) if error.class() == Class::Stop) {
-            // Nothing was done, and nothing is put off: with the right key it is due at once.
-            round.unauthorized = true;
-            return Ok(());
+        let mut overtaken = Vec::new();
+        let mut refused = None;
+        if rows.iter().any(|row| self.is_from_earlier(&row.sealed)) {
+            // Owed before the vault was restored: in the lost time it may have been told, or something newer.
+            match api.read(&manager_id).await {
+                Ok(said) => (update, overtaken) = self.still_owed(id, update, &said).await?,
+                Err(error) => refused = Some((error.class(), error.to_string())),
+            }
         }
+        let answer = match refused {
+            Some(refused) => Err(refused),
+            None if update.is_empty() => Ok(Vec::new()),
+            None => {
+                let answer = api.update(&manager_id, &update).await;
+                answer.map(|Updated { missing, .. }| missing).map_err(|error| (error.class(), error.to_string()))
+            }
+        };
         let delivery = match answer {
-            Ok(Updated { missing, .. }) if missing.is_empty() => Delivery::Done,
-            Ok(Updated { missing, .. }) => Delivery::Stuck(format!("the manager did not write {}", missing.join(", "))),
-            Err(error) => {
-                tracing::warn!(account = %id, %error, "the manager did not take an account's update");
-                delivery_of(&error, tries)
+            // Nothing was done, and nothing is put off: with the right key it is due at once.
+            Err((Class::Stop, _)) => {
+                round.unauthorized = true;
+                return Ok(());
+            }
+            Ok(missing) if missing.is_empty() => Delivery::Done,
+            Ok(missing) => Delivery::Stuck(format!("the manager did not write {}", missing.join(", "))),
+            Err((class, error)) => {
+                tracing::warn!(account = %id, error, "the manager did not take an account's update");
+                delivery_of(class, error, tries)
             }
         };
         let how = self.settlement(&delivery);
@@ -302,7 +319,7 @@ impl Vault {
         }
         let settles: Vec<_> = rows.iter().map(|row| Settle { id: row.id, rev: row.rev, how }).collect();
         for _ in 0..RETRIES {
-            let changes = self.told(id, &update, &delivery).await?;
+            let changes = self.told(id, &update, &overtaken, &delivery).await?;
             match self.store.settle(settles.clone(), changes).await? {
                 // The account was changed meanwhile: merge what was told into it again.
                 Saved::Stale(RowName { kind, .. }) if kind == Kind::Account as u8 => {}
@@ -313,7 +330,13 @@ impl Vault {
     }
 
     /// What follows for the account from an update's delivery: what was told is the new base, and owed no more.
-    async fn told(&self, id: AccountId, update: &AccountUpdate, delivery: &Delivery) -> Result<Changes, StoreError> {
+    async fn told(
+        &self,
+        id: AccountId,
+        update: &AccountUpdate,
+        overtaken: &[Field],
+        delivery: &Delivery,
+    ) -> Result<Changes, StoreError> {
         let mut changes = Changes::default();
         let names: Vec<_> = update.names().collect();
         match delivery {
@@ -343,11 +366,45 @@ impl Vault {
                 record.owed.retain(|owed| *owed != field);
             }
         }
+        // What the manager has changed since is its own; the next merge takes it.
+        record.owed.retain(|owed| !overtaken.contains(owed));
         if let Some(status) = update.new_status() {
             record.manager_status = Some(status.as_str().to_owned());
         }
         changes.accounts.push(self.account_row(id, rev + 1, &record)?);
         Ok(changes)
+    }
+
+    /// What of an update from before the vault was restored is still to be told: only what the manager has not changed since
+    /// the vault last heard of it. With it the fields that it has changed, or was told already.
+    async fn still_owed(
+        &self,
+        id: AccountId,
+        mut update: AccountUpdate,
+        said: &ManagerAccount,
+    ) -> Result<(AccountUpdate, Vec<Field>), StoreError> {
+        let record = match self.account(id).await {
+            Ok(account) => account.record,
+            Err(AccountError::Store(error)) => return Err(error),
+            // It is gone: nothing is known that the manager's word could be compared with.
+            Err(_) => return Ok((AccountUpdate::new(), Vec::new())),
+        };
+        let mut overtaken = Vec::new();
+        for field in update.owed() {
+            let (now, then) = (said.fields.value(field), record.base.value(field));
+            let is_unchanged = match (now, then) {
+                (Some(now), Some(then)) => now.same(then),
+                (now, _) => now.is_none(),
+            };
+            if !is_unchanged {
+                overtaken.push(field);
+                update = update.without(field);
+            }
+        }
+        if said.status.is_some() && said.status != record.manager_status {
+            update = update.without_status();
+        }
+        Ok((update, overtaken))
     }
 
     /// The subject of a message under the newest key: while the keys change, messages of one task have two.
@@ -388,12 +445,12 @@ pub fn backoff(tries: u32) -> Duration {
     full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
 }
 
-fn delivery_of(error: &UpdateError, tries: u32) -> Delivery {
-    match error.class() {
+fn delivery_of(class: Class, error: String, tries: u32) -> Delivery {
+    match class {
         Class::Retry { after } => Delivery::Later(after.unwrap_or_else(|| backoff(tries))),
         // The same PUT made twice writes the same values.
         Class::Stop | Class::Ambiguous => Delivery::Ambiguous(backoff(tries)),
-        Class::Permanent => Delivery::Stuck(error.to_string()),
+        Class::Permanent => Delivery::Stuck(error),
     }
 }
 

@@ -217,6 +217,7 @@ impl Turn<'_> {
             let evidence = self.ask.auth.probe(&mut jar, &identity(&account, self.ask)).await;
             match evidence.verdict {
                 Verdict::Live => {
+                    self.keep_session(epoch).await?;
                     let how = if from_manager { RefreshedBy::Manager } else { RefreshedBy::Probe };
                     return Ok(Refreshed { login_epoch: epoch, how });
                 }
@@ -227,6 +228,28 @@ impl Turn<'_> {
             }
         }
         self.log_in(&account, epoch).await
+    }
+
+    /// A session from before the vault was restored lives: from here on it is one of this incarnation.
+    async fn keep_session(&self, epoch: u64) -> Result<(), RefreshError> {
+        let vault = self.vault;
+        for _ in 0..RETRIES {
+            if !vault.session_is_from_earlier(self.id).await.map_err(AccountError::from)? {
+                return Ok(());
+            }
+            let session = vault.account_and_session(self.id).await?.1;
+            let Some((rev, session)) = session.filter(|(_, session)| session.login_epoch == epoch) else {
+                return Ok(());
+            };
+            let sessions = vec![vault.session_row(self.id, rev + 1, &session).map_err(AccountError::from)?];
+            let changes = Changes { sessions, ..Changes::default() };
+            match vault.save_under(&self.lease, changes).await.map_err(AccountError::from)? {
+                Saved::Done => return Ok(()),
+                Saved::Stale(_) => {}
+                Saved::Fenced(_) | Saved::Duplicate(_) => return Err(RefreshError::TooLong),
+            }
+        }
+        Err(AccountError::Busy(self.id).into())
     }
 
     /// Merges what the manager says; says whether it gave another cookie. Its failure is noted and does not stop us.

@@ -2,6 +2,9 @@
 //!
 //! Workers go on meanwhile; what was begun goes on after any crash. Knows no row: what is done to them is the store's.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -9,7 +12,8 @@ use thiserror::Error;
 use crate::{
     Vault,
     anchor_file::AnchorFileError,
-    crypto::{Keyring, RekeyStage, RotateError, SealError, SlotError, SlotKind, SlotRecord},
+    crypto::{Keyring, RekeyStage, RotateError, SealError, SlotError, SlotRecord},
+    key_slots::{SlotListError, check_list},
     keys::KeyBinder,
     model::{Action, SlotId},
     names::{Again, Named},
@@ -87,7 +91,7 @@ impl Vault {
         let material = self.store.key_material().await?;
         // Only what the root key vouches for is given the new one: a recipient is public, anybody could add theirs.
         let slots = checked_slots(&keys, &material)?;
-        let left: Vec<_> = slots.iter().filter(|slot| slot.id != id).collect();
+        let left: Vec<_> = slots.iter().filter(|slot| slot.id != id).cloned().collect();
         if left.len() == slots.len() {
             return Err(RekeyError::UnknownSlot(id));
         }
@@ -96,7 +100,7 @@ impl Vault {
             return Err(RekeyError::Running);
         }
         let next = Arc::new(keys.rotated()?);
-        let left = left.into_iter().map(|slot| slot.rewrapped(&next)).collect::<Result<Vec<_>, _>>()?;
+        let left = left.iter().map(|slot| slot.rewrapped(&next)).collect::<Result<Vec<_>, _>>()?;
         // First the anchor is told which root key may come: from here on a crash leaves a vault that opens with the one
         // that its slots hold.
         let (keeper, announced) = (Arc::clone(&self.keeper), Arc::clone(&next));
@@ -175,15 +179,13 @@ impl Vault {
 }
 
 /// Refuses to leave a vault that nobody, or only one device, could open.
-fn check_left(left: &[&SlotRecord]) -> Result<(), RekeyError> {
-    if left.is_empty() {
-        return Err(RekeyError::LastSlot);
+fn check_left(left: &[SlotRecord]) -> Result<(), RekeyError> {
+    match check_list(left) {
+        Err(SlotListError::None) => Err(RekeyError::LastSlot),
+        Err(SlotListError::NoRecovery) => Err(RekeyError::NoRecovery),
+        // What else may be said of a list was said when it was made; fewer slots are no worse.
+        _ => Ok(()),
     }
-    let has = |kind: u8| left.iter().any(|slot| slot.kind == kind);
-    if has(COMBINED) && !has(SlotKind::Recovery as u8) {
-        return Err(RekeyError::NoRecovery);
-    }
-    Ok(())
 }
 
 fn material(keys: &Keyring, generation: u64, slots: &[SlotRecord]) -> Result<KeyMaterial, RekeyError> {
@@ -205,6 +207,3 @@ fn steps(Rekeying { rekey, entries }: &Rekeying) -> Resealing {
     };
     Resealing { done, total: 2 * all + entries + 1 }
 }
-
-/// The number of the slot kind that needs a passphrase and the system's keyring together (FORMAT.md, Key slots).
-const COMBINED: u8 = 7;

@@ -33,9 +33,10 @@ mod tests {
 
     use std::time::{Duration, SystemTime};
 
-    use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+    use proptest::{collection, prelude::*};
+    use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
-    use super::retry_after;
+    use super::{RETRY_AFTER_MAX, retry_after};
 
     const NOW: &str = "Sun, 06 Nov 1994 08:49:00 GMT";
 
@@ -78,5 +79,24 @@ mod tests {
         }
         check(None, None, None);
         assert_eq!(retry_after(&HeaderMap::new(), SystemTime::UNIX_EPOCH), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_the_wait_is_bounded(
+            retry in collection::vec(32..=126_u8, 0..40),
+            date in collection::vec(32..=255_u8, 0..40),
+            seconds: u64,
+        ) {
+            for retry in [retry, seconds.to_string().into_bytes()] {
+                let mut headers = HeaderMap::new();
+                headers.insert(RETRY_AFTER, HeaderValue::from_bytes(&retry).unwrap());
+                if let Ok(date) = HeaderValue::from_bytes(&date) {
+                    headers.insert(DATE, date);
+                }
+                let wait = retry_after(&headers, SystemTime::UNIX_EPOCH);
+                prop_assert!(wait.is_none_or(|wait| wait <= RETRY_AFTER_MAX));
+            }
+        }
     }
 }

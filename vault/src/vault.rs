@@ -3,6 +3,10 @@
 //! What is done in an open vault lives beside this: accounts, checkout, refresh, outbox, audit. No site and no manager
 //! is known here.
 
+mod backup;
+mod incarnation;
+mod rescue;
+mod restore;
 mod unlock;
 
 use std::{
@@ -12,9 +16,13 @@ use std::{
     sync::Arc,
 };
 
+pub use backup::{BackedUp, BackupError};
+use incarnation::{Beginning, Former};
+pub use rescue::{Rescue, RescuedAccount, RescuedSession};
+pub use restore::{Change, Counts, Inventory, Present, Restore, RestoreError, RestorePlan, Restored};
 use thiserror::Error;
 pub(crate) use unlock::checked_slots;
-use unlock::{check_anchor, head_of, load, unlock};
+use unlock::{check_anchor, head_of, header_of, load, unlock};
 
 use crate::{
     age_plugin::PluginKey,
@@ -27,7 +35,7 @@ use crate::{
     refresh::LoginQueues,
     store::{
         Binder, Finding, KeyMaterial, Progress, Store, StoreError,
-        sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore},
+        sqlite::{SCHEMA_VERSION, SqliteFile, SqliteStore, refuse_in_use},
     },
 };
 
@@ -72,6 +80,7 @@ pub struct Vault {
     pub(crate) binder: Arc<KeyBinder>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
+    paths: VaultPaths,
     pub(crate) keeper: Arc<Keeper>,
 }
 
@@ -174,6 +183,9 @@ impl Vault {
 
     /// Accepts the vault as it is and makes its anchor anew: a person's decision, after a full check.
     ///
+    /// Unless a sound anchor shows that nothing was lost, a new incarnation begins: what the lost time may have granted,
+    /// sent or spent is then fenced, looked up or waited for.
+    ///
     /// # Errors
     /// [`UnlockError::Findings`] when the check finds anything; [`UnlockError::RolledBack`] when a sound anchor knows a
     /// later or another state and `accept_rollback` is not set; [`UnlockError::OtherRoot`] when an anchor is there that
@@ -186,7 +198,7 @@ impl Vault {
         progress: Progress,
     ) -> Result<Self, UnlockError> {
         let paths = paths.clone();
-        let (vault, anchor_file) = blocking(move || {
+        let (vault, anchor_file, beginning) = blocking(move || {
             let file = SqliteFile::open(&paths.file)?;
             let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
             let present = anchor_file.read(file.vault()).ok();
@@ -198,23 +210,36 @@ impl Vault {
             }
             let keys = Arc::new(load(&file, root)?);
             let sound = present.filter(|(anchor, mac)| anchor.check(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
-            if let Some(anchor) = sound
-                && !accept_rollback
-                && !file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(&anchor))?
-            {
+            let is_whole = match &sound {
+                Some(anchor) => file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(anchor))?,
+                None => false,
+            };
+            if let Some(anchor) = sound.filter(|_| !is_whole && !accept_rollback) {
                 return Err(UnlockError::RolledBack { anchored: anchor.counter, found: file.head()?.counter });
             }
-            let vault = Self::start(file, anchor_file.clone(), keys, opener)?;
-            Ok((vault, anchor_file))
+            let (keys, beginning) = if is_whole {
+                (keys, None)
+            } else {
+                refuse_in_use(file.path())?;
+                let header = header_of(&file, &keys)?;
+                let (keys, beginning) = Beginning::after(keys, &header, Former::default(), opener.clock.wall_ms())?;
+                (keys, Some(beginning))
+            };
+            let vault = Self::start(file, Some((anchor_file.clone(), paths.anchors)), keys, opener)?;
+            Ok((vault, anchor_file, beginning))
         })
         .await?;
         let findings = vault.verify(progress).await?;
         if !findings.is_empty() {
             return Err(UnlockError::Findings(findings));
         }
+        // In front of the anchor: should a crash come between, the vault is adopted once more.
+        match beginning {
+            Some(beginning) => beginning.begin(&vault, Action::AdoptAnchor, "anchor adopted by a person").await?,
+            None => vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?,
+        }
         let (keys, head) = (vault.keys(), vault.store.head());
         blocking(move || anchor_file.write_first(&keys, head)).await?;
-        vault.note(Action::AdoptAnchor, None, "anchor adopted by a person").await?;
         Ok(vault)
     }
 
@@ -291,7 +316,7 @@ impl Vault {
         let is_only_announced = !anchor.commitment.check(&keys.commitment());
         let keys = Arc::new(keys);
         check_anchor(&file, &anchor_file, &keys, anchor)?;
-        let vault = Self::start(file, anchor_file, keys, opener.clone())?;
+        let vault = Self::start(file, Some((anchor_file, paths.anchors.clone())), keys, opener.clone())?;
         if is_only_announced {
             // Whoever installed the root key did not come to write the anchor under it.
             vault.keeper.move_now()?;
@@ -299,20 +324,29 @@ impl Vault {
         Ok(vault)
     }
 
+    /// Starts the store on an unlocked file; with the anchor, where it is the vault itself and not a copy of it.
     fn start(
         file: SqliteFile,
-        anchor_file: AnchorFile,
+        anchor: Option<(AnchorFile, PathBuf)>,
         keys: Arc<Keyring>,
         opener: Opener,
     ) -> Result<Self, StoreError> {
+        let path = file.path().to_owned();
         let binder = Arc::new(KeyBinder::following(keys, file.key_material().generation));
         let bound = Arc::clone(&binder) as Arc<dyn Binder>;
         let store: Arc<SqliteStore> = Arc::new(file.start(bound, Arc::clone(&opener.clock))?);
         let forget = Arc::clone(&store);
         let head = store.watch();
-        let keeper = Keeper::start(anchor_file, Arc::clone(&binder), head, move |counter| forget.anchored(counter))
-            .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?;
-        Ok(Self { store, binder, opener, logins: LoginQueues::default(), keeper: Arc::new(keeper) })
+        let (anchor_file, anchors) = anchor.unzip();
+        let keeper = match anchor_file {
+            Some(anchor_file) => {
+                Keeper::start(anchor_file, Arc::clone(&binder), head, move |counter| forget.anchored(counter))
+                    .map_err(|source| StoreError::Io { during: "starting the anchor's keeper", source })?
+            }
+            None => Keeper::of_a_copy(Arc::clone(&binder), head),
+        };
+        let paths = VaultPaths { file: path, anchors: anchors.unwrap_or_default() };
+        Ok(Self { store, binder, opener, logins: LoginQueues::default(), paths, keeper: Arc::new(keeper) })
     }
 }
 
@@ -361,7 +395,7 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let head = file.head()?;
     let anchor_file = AnchorFile::of(&paths.anchors, vault);
     anchor_file.write_first(&keys, head)?;
-    Ok(Vault::start(file, anchor_file, keys, opener)?)
+    Ok(Vault::start(file, Some((anchor_file, paths.anchors.clone())), keys, opener)?)
 }
 
 /// Runs what may take long (scrypt, syncs) beside the runtime's threads.

@@ -68,6 +68,17 @@ impl Held {
         Ok(Self { id: vault.new_item_id()?, rev: 0, attempt })
     }
 
+    /// An attempt that the vault does not remember and that may have been made all the same; not written yet.
+    pub(crate) fn in_doubt(
+        vault: &Vault,
+        task: &str,
+        account: AccountId,
+    ) -> Result<Self, latchkey_vault::store::StoreError> {
+        let mut held = Self::new(vault, task, account)?;
+        held.attempt.state = State::Sent;
+        Ok(held)
+    }
+
     /// The attempt in an item; none when it is not what this version writes.
     pub(crate) fn read(item: &Item) -> Option<Self> {
         let v1: AttemptV1<'_> = minicbor::decode(&item.body).ok()?;
@@ -78,6 +89,11 @@ impl Held {
             3 => State::Failed { reason: text },
             4 => State::Nothing,
             _ => return None,
+        };
+        // From before the vault was restored: what had no effect then may have been tried again in the time that was lost.
+        let state = match state {
+            State::Nothing | State::Failed { .. } if item.is_from_earlier => State::Sent,
+            state => state,
         };
         let account = v1.account.parse().ok()?;
         let attempt = Attempt { task: v1.task.to_owned(), account, tries: v1.tries, since_ms: v1.since_ms, state };
@@ -152,15 +168,20 @@ mod tests {
                 Attempt { task: "t".into(), account: AccountId::from_bytes([1; 16]), tries: 2, since_ms: 3, state };
             let change = Held { id: [2; 16], rev: 4, attempt: attempt.clone() }.change();
             assert_eq!((change.rev, change.open), (5, open));
-            let item = Item { id: change.id, rev: change.rev, open: change.open, body: change.body };
+            let (id, rev, body) = (change.id, change.rev, change.body);
+            let mut item = Item { id, rev, open: change.open, is_from_earlier: false, body };
             assert_eq!(Held::read(&item).unwrap().attempt, attempt);
+            item.is_from_earlier = true;
+            let known = matches!(attempt.state, State::Done { .. });
+            let expected = if known { attempt.state } else { State::Sent };
+            assert_eq!(Held::read(&item).unwrap().attempt.state, expected, "overtaken, for all that is known");
         }
     }
 
     #[test]
     fn other_bytes_are_no_attempt() {
         for body in [&b""[..], b"\xa0", b"junk"] {
-            let item = Item { id: [0; 16], rev: 1, open: true, body: body.to_vec().into() };
+            let item = Item { id: [0; 16], rev: 1, open: true, is_from_earlier: false, body: body.to_vec().into() };
             assert!(Held::read(&item).is_none());
         }
     }

@@ -10,6 +10,9 @@ pub mod api_key;
 mod attempt;
 pub mod drivers;
 mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod keyring;
 pub mod logging;
 pub mod process;

@@ -11,7 +11,7 @@ use latchkey_vault::{Nobody, Opener, SystemClock, Vault};
 use latchkey_worker::{
     logging::{self, LogArgs},
     process,
-    service::{self, ServeOptions},
+    service::{self, ServeOptions, UNLOCKS_MAX},
     settings::{Folders, Settings, SettingsArgs},
     unlock::{self, Around, UnlockSourceError},
 };
@@ -66,15 +66,27 @@ async fn run(args: &Args) -> Result<(), Failure> {
         keyring: settings.keyring.unwrap_or_default(),
         asks: Arc::new(Nobody),
     };
-    // Beside the runtime's threads: a keyring or an age plugin may take a while.
-    let with = tokio::task::block_in_place(|| source.read(&around))?;
     let opener = Opener { actor: process::actor(&settings.worker.name), clock: Arc::new(SystemClock::new()?) };
-    let vault = Arc::new(Vault::open(&settings.vault, opener, with).await?);
     let options = ServeOptions { concurrency: args.concurrency.map(usize::from), until_idle: args.until_idle };
-    let served = service::serve(&settings, options, Arc::clone(&vault), stop, |_| ()).await;
-    let closed = vault.close().await;
-    let summary = served?;
-    closed?;
+    let mut unlocks = 0;
+    let summary = loop {
+        unlocks += 1;
+        // Beside the runtime's threads: a keyring or an age plugin may take a while.
+        let with = tokio::task::block_in_place(|| source.read(&around))?;
+        let vault = Arc::new(Vault::open(&settings.vault, opener.clone(), with).await?);
+        let served = service::serve(&settings, options, Arc::clone(&vault), stop.clone(), |_| ()).await;
+        let closed = vault.close().await;
+        match served {
+            Err(error) if error.is_rekeyed() && source.can_be_read_again() && unlocks < UNLOCKS_MAX => {
+                tracing::warn!("the vault's keys were changed; unlocking it again");
+            }
+            served => {
+                let summary = served?;
+                closed?;
+                break summary;
+            }
+        }
+    };
     tracing::info!(
         done = summary.done,
         failed = summary.failed,

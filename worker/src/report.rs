@@ -100,7 +100,7 @@ impl Report {
         NewReport { task: format!("social:{}", self.task), body: Zeroizing::new(body) }
     }
 
-    fn read(body: &[u8]) -> Option<Self> {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let v1: ReportV1<'_> = minicbor::decode(body).ok().filter(|v1: &ReportV1<'_>| v1.area == SOCIAL)?;
         let text = v1.text.to_owned();
         let says = if v1.complete { Says::Complete { link: text } } else { Says::Fail { message: text } };

@@ -4,7 +4,7 @@
 
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
-use latchkey_vault::Vault;
+use latchkey_vault::{Vault, store::StoreError};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,14 @@ pub enum ServeError {
     Run(#[from] RunError),
 }
 
+impl ServeError {
+    /// Whether it ended since the vault has another root key by now: unlocked again, it can go on.
+    #[must_use]
+    pub const fn is_rekeyed(&self) -> bool {
+        matches!(self, Self::Run(RunError::Vault(StoreError::Rekeyed)))
+    }
+}
+
 /// Runs the worker on an open vault until `stop`, or until idle; the vault is the caller's to close.
 ///
 /// # Errors
@@ -82,5 +90,7 @@ pub fn site_roots(settings: &Settings) -> Result<Option<Vec<u8>>, ServeError> {
     fs::read(path).map(Some).map_err(|source| ServeError::CaFile { path: path.clone(), source })
 }
 
+/// How often a run is unlocked again: each time a person has removed a key slot in between.
+pub const UNLOCKS_MAX: usize = 100;
 /// How long running tasks may go on after a stop: less than the 90 s after which systemd kills (TimeoutStopSec).
 const GRACE: Duration = Duration::from_secs(60);

@@ -104,6 +104,12 @@ impl TryFrom<String> for CredentialName {
 }
 
 impl UnlockSource {
+    /// Whether it gives the same again: what comes from a descriptor is gone once it was read.
+    #[must_use]
+    pub const fn can_be_read_again(&self) -> bool {
+        !matches!(self, Self::PassphraseFd(_))
+    }
+
     /// Reads it. A keyring, or a person whom it waits for, may take a minute.
     ///
     /// # Errors

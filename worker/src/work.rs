@@ -83,8 +83,10 @@ impl Bench {
             let says = Says::Complete { link: link.clone() };
             return self.tell(&task.id, task.account_id.as_deref(), says, Ending::Done { link: link.clone() }).await;
         }
-        let in_doubt = held.as_ref().is_some_and(|held| held.attempt.state == State::Sent);
-        let desk = match self.desk_of(task, in_doubt) {
+        let was_sent = held.as_ref().is_some_and(|held| held.attempt.state == State::Sent);
+        // What the vault does not know may have been done in the time that a restored backup has lost.
+        let in_doubt = was_sent || held.is_none() && self.vault.has_lost_time();
+        let desk = match self.desk_of(task, was_sent) {
             Ok(desk) => desk,
             Err(reason) => return self.tell_failed(task, reason).await,
         };
@@ -135,7 +137,7 @@ impl Bench {
     }
 
     /// The desk of the task's site, or why the task is not for us: then the site is never contacted.
-    fn desk_of(&self, task: &PostTask, in_doubt: bool) -> Result<Arc<SiteDesk>, String> {
+    fn desk_of(&self, task: &PostTask, was_sent: bool) -> Result<Arc<SiteDesk>, String> {
         let desk = self
             .desks
             .find(&task.domain)
@@ -143,7 +145,7 @@ impl Bench {
         if desk.driver.is_none() {
             return Err(format!("the sites file names no way to post to {}", desk.site.domain.as_str()));
         }
-        if !in_doubt && task.has_unresolved_spin() {
+        if !was_sent && task.has_unresolved_spin() {
             return Err("title or body holds unresolved spin ({a|b})".into());
         }
         Ok(Arc::clone(desk))
@@ -207,7 +209,11 @@ impl Bench {
             self.give_back(checkout, "taken up by another").await?;
             return Ok(Next::Ended(Ending::Known));
         }
-        let held = held.map_or_else(|| Held::new(&self.vault, &task.id, account), Ok)?;
+        let held = match held {
+            Some(held) => held,
+            None if self.vault.has_lost_time() => Held::in_doubt(&self.vault, &task.id, account)?,
+            None => Held::new(&self.vault, &task.id, account)?,
+        };
         let kept = KeptLease::start(&self.vault, &checkout, asked);
         let mut drive = Drive::new(self, task, desk, &kept, held, images, last_try);
         let driven = match drive.run(&mut checkout).await {

@@ -3,12 +3,14 @@
 pub mod account;
 pub mod anchor;
 pub mod audit;
+pub mod backup;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod doctor;
 pub mod init;
 pub mod key;
 pub mod outbox;
+pub mod rescue;
 pub mod session;
 pub mod totp;
 pub mod verify;
@@ -51,6 +53,11 @@ pub enum Command {
     /// Accept the vault as it is after its anchor was lost or a backup was restored
     #[command(subcommand)]
     Anchor(anchor::AnchorCommand),
+    /// Write a checked backup, or go back to one
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    /// Export what still verifies of a damaged vault
+    Rescue(rescue::RescueArgs),
     /// Watch the main job on a vault, a manager and a site of its own
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
@@ -83,6 +90,8 @@ pub async fn run(globals: Globals, command: Command) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(cx, command).await,
         Command::Verify(args) => verify::run(cx, args).await,
         Command::Anchor(command) => anchor::run(cx, command).await,
+        Command::Backup(command) => backup::run(cx, command).await,
+        Command::Rescue(args) => rescue::run(cx, args).await,
         // Both have run above, without settings.
         Command::Doctor(_) => Ok(()),
         #[cfg(feature = "demo")]

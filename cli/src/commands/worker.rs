@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Args, Subcommand};
 use latchkey_worker::{
     Ending, Event, Summary, process,
-    service::{self, ServeOptions},
+    service::{self, ServeOptions, UNLOCKS_MAX},
 };
 use serde::Serialize;
 
@@ -64,12 +64,23 @@ pub async fn run(cx: &Context, WorkerCommand::Run(args): WorkerCommand) -> Resul
         .map_err(|error| Failure::io("waiting for signals", &error))?;
     let options = ServeOptions { concurrency: args.concurrency.map(usize::from), until_idle: args.until_idle };
     let printer = cx.printer;
-    let summary = cx
-        .with_vault(async |vault| {
-            let watch = move |event| tell(printer, &event);
-            Ok(service::serve(&cx.settings, options, Arc::clone(vault), stop.clone(), watch).await?)
-        })
-        .await?;
+    let mut unlocks = 0;
+    let summary = loop {
+        unlocks += 1;
+        let ran = cx
+            .with_vault(async |vault| {
+                let watch = move |event| tell(printer, &event);
+                match service::serve(&cx.settings, options, Arc::clone(vault), stop.clone(), watch).await {
+                    Err(error) if error.is_rekeyed() && cx.unlocks_by_itself() && unlocks < UNLOCKS_MAX => Ok(None),
+                    served => Ok(Some(served?)),
+                }
+            })
+            .await?;
+        match ran {
+            Some(summary) => break summary,
+            None => printer.note("the vault's keys were changed; unlocking it again"),
+        }
+    };
     let Summary { done, failed, logins, delivered, parked, malformed, owed, stuck } = summary;
     let vault = cx.settings.vault.file.clone();
     printer.print(&Ran { vault, done, failed, logins, delivered, parked, malformed, owed, stuck })

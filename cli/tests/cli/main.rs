@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod audit;
+mod backup;
 mod bad_input;
 mod home;
 mod init;

@@ -112,7 +112,7 @@ async fn attack_41_what_a_manager_calls_an_account_steers_no_terminal() {
         &["session", "status"],
         &["audit", "list"],
         &["account", "add", "practice.example", "--username", name],
-        &["account", "show", name],
+        &["account", "show", &format!("practice.example/{name}")],
         &["session", "refresh", &id],
     ] {
         said.push(world.run(command));

@@ -3,7 +3,7 @@
 //! Does not know what a test does, nor which tree has patches in it.
 
 use std::{
-    io::{self, BufRead, Read, Seek, SeekFrom},
+    io::{Read, Seek, SeekFrom},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -47,29 +47,21 @@ impl Build {
     /// # Errors
     /// [`AttackError::Program`] where they do not build.
     pub fn make(tree: &Path, target: &Path, config: &[String]) -> Result<Self, AttackError> {
-        let cargo = |source| AttackError::Io { doing: "run cargo", source };
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         // The whole workspace: another selection would choose other features, and build the dependencies once more.
         command.args(["test", "--release", "--workspace", "--locked", "--no-run"]);
         command.arg("--message-format=json-render-diagnostics");
         command.args(config.iter().flat_map(|line| ["--config", line]));
-        command.env("CARGO_TARGET_DIR", target).current_dir(tree).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(cargo)?;
-        let mut tests = Vec::new();
-        for line in io::BufReader::new(child.stdout.take().into_iter().next().ok_or_else(lost).map_err(cargo)?).lines()
-        {
-            if let Some((program, package)) = test_program(&line.map_err(cargo)?) {
-                tests.push((program, package));
-            }
-        }
-        if !child.wait().map_err(cargo)?.success() {
+        command.env("CARGO_TARGET_DIR", target).current_dir(tree).stdin(Stdio::null()).stderr(Stdio::inherit());
+        let built = command.output().map_err(|source| AttackError::Io { doing: "run cargo", source })?;
+        if !built.status.success() {
             return Err(AttackError::Program { program: "cargo test --no-run", tail: "it says why above".into() });
         }
-        let mut all = Vec::new();
-        for (program, package) in tests {
-            all.extend(list(&program, &package)?);
+        let mut tests = Vec::new();
+        for (program, package) in String::from_utf8_lossy(&built.stdout).lines().filter_map(test_program) {
+            tests.extend(list(&program, &package)?);
         }
-        Ok(Self { tests: all })
+        Ok(Self { tests })
     }
 
     /// Every test.
@@ -154,10 +146,6 @@ fn test_program(line: &str) -> Option<(PathBuf, PathBuf)> {
     }
     let text = |name| message.get(name).and_then(Value::as_str).map(PathBuf::from);
     Some((text("executable")?, text("manifest_path")?.parent()?.to_owned()))
-}
-
-fn lost() -> io::Error {
-    io::Error::other("its output is lost")
 }
 
 /// The variable that the patched copy reads: the names of the defences that are out, with commas between.

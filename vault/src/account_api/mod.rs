@@ -23,6 +23,8 @@ pub use placeholder::is_placeholder;
 pub use status::AccountStatus;
 pub use time::parse_time;
 pub use update::{AccountUpdate, RefusedValue, UpdateCodecError, UpdateField};
+#[cfg(feature = "fuzzing")]
+pub(crate) use wire::account as read_account;
 pub use wire::{FieldsRead, read_fields, wire_name};
 
 /// Reads and changes account records over one manager's client.

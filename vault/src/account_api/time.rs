@@ -13,6 +13,10 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use proptest::prelude::*;
+
     use super::parse_time;
 
     #[test]
@@ -49,6 +53,17 @@ mod tests {
             "2026-04-28T13:05:58+0700 and more",
         ] {
             assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_a_moment_is_read_back(
+            text in "\\PC{0,40}|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([+-][0-9]{2}:?[0-9]{2}|Z)",
+        ) {
+            if let Some(time) = parse_time(&text) {
+                prop_assert_eq!(parse_time(&time.to_string()), Some(time));
+            }
         }
     }
 }

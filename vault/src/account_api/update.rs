@@ -193,6 +193,25 @@ impl AccountUpdate {
         fields.chain(self.status.map(|_| STATUS))
     }
 
+    /// The same without a field.
+    #[must_use]
+    pub fn without(mut self, field: Field) -> Self {
+        if let Some(own) = UpdateField::of(field) {
+            self.values[own.place()] = None;
+        }
+        self
+    }
+
+    /// The same without the status and the words that explain it.
+    #[must_use]
+    pub fn without_status(mut self) -> Self {
+        for words in [UpdateField::Note, UpdateField::ErrorMessage] {
+            self.values[words.place()] = None;
+        }
+        self.status = None;
+        self
+    }
+
     /// The mergeable fields that are owed to the manager as long as this update is.
     #[must_use]
     pub fn owed(&self) -> Vec<Field> {

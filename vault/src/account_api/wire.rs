@@ -48,7 +48,7 @@ pub fn read_fields(object: &Json) -> FieldsRead {
 }
 
 /// The account in `data`; `None` where that is no object. An answer without an id is taken for that of `asked`.
-pub(super) fn account(asked: &str, data: &Json) -> Option<ManagerAccount> {
+pub(crate) fn account(asked: &str, data: &Json) -> Option<ManagerAccount> {
     let Json::Object(_) = data else { return None };
     let FieldsRead { fields, mut unusable } = read_fields(data);
     let mut reader = Reader { object: data, unusable: &mut unusable };
@@ -127,7 +127,9 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use proptest::{collection, prelude::*, sample::select};
 
     use super::{account, read_fields, wire_name};
     use crate::{
@@ -214,4 +216,37 @@ mod tests {
         assert!(read_fields(&parse(&at)).fields.username.is_some());
         assert_eq!(read_fields(&parse(&above)).unusable, ["username"]);
     }
+
+    proptest! {
+        #[test]
+        fn one_odd_member_spoils_no_other_one(
+            members in collection::vec((select(MEMBERS), select(VALUES)), 0..12),
+            name in select(MEMBERS),
+        ) {
+            let odd: String = members.iter().map(|(name, value)| format!(r#""{name}":{value},"#)).collect();
+            // Of a name that stands twice the last one counts.
+            let json = parse(&format!(r#"{{{odd}"{name}":"a value","id":"acc"}}"#));
+            let account = account("asked", &json).unwrap();
+            prop_assert_eq!(&account.id, "acc");
+            prop_assert!(!account.unusable.contains(&name));
+            if let Some(field) = Field::ALL.into_iter().find(|field| wire_name(*field) == name) {
+                // EXPOSE: the test compares.
+                prop_assert_eq!(account.fields.value(field).map(Secret::expose), Some("a value"));
+            }
+        }
+    }
+
+    const MEMBERS: &[&str] = &[
+        "email",
+        "username",
+        "password",
+        "twofa",
+        "pass_mail",
+        "cookie",
+        "link_profile",
+        "status",
+        "site_name",
+        "note",
+    ];
+    const VALUES: &[&str] = &["null", "1", "[]", "{}", "true", r#""...""#, r#""x""#, r#""\u0000""#, "[[{}]]", "-1e9"];
 }

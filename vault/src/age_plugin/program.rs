@@ -78,7 +78,7 @@ impl Program {
             text.extend(line.iter().map(|byte| char::from(*byte)));
             text.push('\n');
         }
-        if encoded.len() % COLUMNS == 0 {
+        if encoded.len().is_multiple_of(COLUMNS) {
             text.push('\n');
         }
         let to = self.to.as_mut().ok_or_else(|| io::Error::other(ENDED))?;

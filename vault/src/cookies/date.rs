@@ -113,7 +113,10 @@ const YEAR_MIN: i16 = 1601;
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+    use std::time::{Duration, UNIX_EPOCH};
+
     use jiff::Timestamp;
+    use proptest::prelude::*;
 
     use super::parse_ms;
 
@@ -194,5 +197,22 @@ mod tests {
             ("01 Jan 1970 000:00:00", ""),
             ("1970-01-01T00:00:00Z", ""),
         ]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_every_date_lies_within_its_bounds(
+            text in "\\PC{0,40}|([0-9]{1,5}|[0-9]{1,3}(:[0-9]{1,3}){1,3}|[A-Za-z]{1,5}|[ ,;/-]){0,12}",
+        ) {
+            if let Some(ms) = parse_ms(&text) {
+                prop_assert!((-11_644_473_600_000..=253_402_300_799_000).contains(&ms) && ms % 1000 == 0);
+            }
+        }
+
+        #[test]
+        fn a_date_as_http_writes_it_is_read_as_what_it_is(seconds in 0..253_402_300_800_u64) {
+            let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+            prop_assert_eq!(parse_ms(&text), i64::try_from(seconds * 1000).ok());
+        }
     }
 }

@@ -173,6 +173,11 @@ impl Jar {
         self.cookies.iter().map(Cookie::entry)
     }
 
+    /// Every cookie held with its value, for an export that a person has asked for.
+    pub fn reveal(&self) -> impl Iterator<Item = (CookieEntry<'_>, &Secret)> {
+        self.cookies.iter().map(|cookie| (cookie.entry(), &cookie.value))
+    }
+
     /// The jar as bytes for sealing: versioned CBOR, session cookies included, in a buffer that is wiped.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {

@@ -68,3 +68,52 @@ pub(super) fn identities(text: &str) -> impl Iterator<Item = x25519::Identity> {
 pub(super) const IDENTITY_MAX_BYTES: usize = 16 * 1024;
 /// Most lines of one that are looked at: each costs a scalar multiplication.
 const IDENTITY_LINES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use age::{secrecy::ExposeSecret, x25519};
+
+    use super::*;
+
+    #[test]
+    fn a_file_and_its_plaintext_are_opened_up_to_their_bounds_and_not_beyond() {
+        let passphrase = || age::secrecy::SecretString::from("p");
+        let mut recipient = age::scrypt::Recipient::new(passphrase());
+        recipient.set_work_factor(1);
+        let identity = age::scrypt::Identity::new(passphrase());
+        let sealed = |bytes: usize| age::encrypt(&recipient, &vec![b'x'; bytes]).unwrap();
+        let own = sealed(0).len();
+        for (bytes, max, opens) in [
+            (0, 0, true),
+            (1, 0, false),
+            (52, 52, true),
+            (53, 52, false),
+            (SLOT_AGE_FILE_MAX_BYTES - own, 1 << 20, true),
+            (SLOT_AGE_FILE_MAX_BYTES - own + 1, 1 << 20, false),
+        ] {
+            let plain = decrypt(&identity, &sealed(bytes), max).map(|plain| plain.to_vec());
+            assert_eq!(plain, opens.then(|| vec![b'x'; bytes]), "{bytes} {max}");
+        }
+    }
+
+    #[test]
+    fn identities_are_looked_for_in_the_first_lines_of_a_short_file() {
+        let identity = x25519::Identity::generate();
+        // EXPOSE: the test writes the file.
+        let (line, recipient) = (identity.to_string().expose_secret().to_owned(), identity.to_public().to_string());
+        let padded_to = |bytes: usize| format!("{line}\n#{}", "x".repeat(bytes - line.len() - 2));
+        let on_line = |number: usize| format!("{}{line}", "#\n".repeat(number - 1));
+        for (name, text, found) in [
+            ("alone", line.clone(), true),
+            ("of another", x25519::Identity::generate().to_string().expose_secret().to_owned(), false),
+            ("16 KiB", padded_to(16 * 1024), true),
+            ("a byte more", padded_to(16 * 1024 + 1), false),
+            ("line 64", on_line(64), true),
+            ("line 65", on_line(65), false),
+        ] {
+            assert_eq!(find_identity(&text, &recipient).is_some(), found, "{name}");
+        }
+    }
+}

@@ -11,6 +11,7 @@
 
 mod aead;
 mod age_file;
+mod age_writer;
 mod anchor;
 mod authenticate;
 mod cbor;
@@ -27,6 +28,7 @@ mod sum;
 #[cfg(test)]
 mod tests;
 
+pub use age_writer::{AgeWriter, NoRecipient, SealTo};
 pub use anchor::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError, Announcement};
 pub use cost::ScryptCost;
 pub use header::{AUDIT_HEADS_MAX, AuditHead, Header, HeaderError, Rekey, RekeyStage};

@@ -35,7 +35,8 @@ pub(super) fn unpad(buffer: &mut Vec<u8>) -> Option<()> {
     let (length, rest) = buffer.split_first_chunk::<LENGTH_BYTES>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let (_, zeros) = rest.split_at_checked(length)?;
-    let exact = padded_bytes(length) == buffer.len() && zeros.iter().all(|byte| *byte == 0);
+    // Or-ed together, since a search for the first that is not zero goes byte by byte.
+    let exact = padded_bytes(length) == buffer.len() && zeros.iter().fold(0, |any, byte| any | byte) == 0;
     exact.then(|| {
         buffer.copy_within(LENGTH_BYTES..LENGTH_BYTES + length, 0);
         buffer.truncate(length);
@@ -53,6 +54,8 @@ const STEPS_UP_TO_BYTES: usize = 16 * 1024;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::{collection, prelude::*, sample::Index};
 
     use super::{pad_into, padded_bytes, unpad};
 
@@ -100,5 +103,34 @@ mod tests {
         refused(&Vec::clear);
         unpad(&mut padded).unwrap();
         assert_eq!(padded, b"data");
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_unpad_are_what_padding_their_data_gives(
+            data in collection::vec(any::<u8>(), 0..3000),
+            flip in any::<Index>(),
+            bits: u8,
+            cut in any::<Index>(),
+        ) {
+            let mut padded = Vec::new();
+            pad_into(&mut padded, &data).unwrap();
+            for changed in [flipped(&padded, flip.index(padded.len()), bits), padded[..cut.index(padded.len())].to_vec()] {
+                let mut stripped = changed.clone();
+                if unpad(&mut stripped).is_some() {
+                    let mut again = Vec::new();
+                    pad_into(&mut again, &stripped).unwrap();
+                    prop_assert_eq!(again, changed);
+                }
+            }
+            unpad(&mut padded).unwrap();
+            prop_assert_eq!(padded, data);
+        }
+    }
+
+    fn flipped(bytes: &[u8], at: usize, bits: u8) -> Vec<u8> {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= bits;
+        changed
     }
 }

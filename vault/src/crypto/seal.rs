@@ -45,6 +45,13 @@ impl Sealed {
         Self(bytes)
     }
 
+    /// The incarnation that the head names, to be believed once the blob has been opened; none where it is too short.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<u32> {
+        let bytes = self.0.get(6..10)?;
+        Some(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
     /// The bytes to store.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

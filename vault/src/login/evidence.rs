@@ -8,6 +8,7 @@ use std::{cell::OnceCell, time::Duration};
 use scraper::Html;
 
 use crate::{
+    html,
     limits::EVIDENCE_MAX_CHARS,
     site_http::{Page, SiteError},
     sites::{FormLogin, Mark, Marks},
@@ -102,7 +103,11 @@ pub fn judge(page: &Page, login: &FormLogin) -> Evidence {
     if page.status == 429 || page.status >= 500 {
         return evidence(Verdict::Unknown, "the status is no verdict");
     }
-    match (view.shown("logged_in", &login.logged_in), logged_out(&view, login)) {
+    let shown = (view.shown("logged_in", &login.logged_in), logged_out(&view, login));
+    if view.is_unreadable() {
+        return evidence(Verdict::Unknown, "the page nests too deeply or has too many elements to be read");
+    }
+    match shown {
         (Some(live), None) => evidence(Verdict::Live, &live),
         (None, Some(out)) => evidence(Verdict::Expired, &out),
         (Some(live), Some(out)) => evidence(Verdict::Unknown, &format!("{live} contradicts {out}")),
@@ -119,7 +124,8 @@ pub fn shown_mark(page: &Page, name: &str, marks: &Marks) -> Option<String> {
 /// A page whose HTML is parsed at most once, when the first mark needs it.
 pub(super) struct View<'p> {
     pub(super) page: &'p Page,
-    html: OnceCell<Html>,
+    /// `None` inside: the page is beyond the bounds of what is read.
+    html: OnceCell<Option<Html>>,
 }
 
 impl<'p> View<'p> {
@@ -140,17 +146,22 @@ impl<'p> View<'p> {
         let location_holds =
             || location.as_ref().is_none_or(|pattern| self.page.hops.iter().any(|hop| pattern.matches(&hop.to)));
         let content_holds = || match selector {
-            Some(selector) => self
-                .html()
-                .select(selector.compiled())
-                .any(|element| text.is_empty() || element.text().collect::<String>().contains(text)),
+            Some(selector) => self.html().is_some_and(|html| {
+                html.select(selector.compiled())
+                    .any(|element| text.is_empty() || element.text().collect::<String>().contains(text))
+            }),
             None => self.page.body.contains(text),
         };
         status_holds && location_holds() && content_holds()
     }
 
-    fn html(&self) -> &Html {
-        self.html.get_or_init(|| Html::parse_document(&self.page.body))
+    fn html(&self) -> Option<&Html> {
+        self.html.get_or_init(|| html::parse(&self.page.body)).as_ref()
+    }
+
+    /// Whether a mark needed the page's elements, and they could not be read.
+    fn is_unreadable(&self) -> bool {
+        matches!(self.html.get(), Some(None))
     }
 }
 

@@ -11,6 +11,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
+    html,
     limits::FORM_FIELDS_MAX,
     site_http::{FilePart, Page, SiteError, SiteRequest},
     sites::CssSelector,
@@ -38,6 +39,9 @@ pub enum FormError {
         /// The page's status.
         status: u16,
     },
+    /// The page is deeper or larger than pages are; it was not read.
+    #[error("the page nests too deeply or has too many elements to be read")]
+    Unreadable,
     /// The form has no such field.
     #[error("the form has no field `{name}`")]
     NoField {
@@ -65,9 +69,9 @@ impl HtmlForm {
     /// The first form that `selector` finds on `page`, with the values that the page gives its fields.
     ///
     /// # Errors
-    /// [`FormError::NotFound`], [`FormError::BadAction`] or [`FormError::TooManyFields`].
+    /// [`FormError::Unreadable`], [`FormError::NotFound`], [`FormError::BadAction`] or [`FormError::TooManyFields`].
     pub fn find(page: &Page, selector: &CssSelector) -> Result<Self, FormError> {
-        let html = Html::parse_document(&page.body);
+        let html = html::parse(&page.body).ok_or(FormError::Unreadable)?;
         let form = html.select(selector.compiled()).find(|element| element.value().name() == "form");
         let form =
             form.ok_or_else(|| FormError::NotFound { selector: selector.as_str().to_owned(), status: page.status })?;

@@ -98,7 +98,9 @@ fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use proptest::prelude::*;
 
     use super::{BaseUrl, BaseUrlError};
 
@@ -149,5 +151,23 @@ mod tests {
         let url = base.join(&["social", "links", "a/b?c#d e%2F", "đ"], &[("limit", "5"), ("status", "a&b")]);
         assert_eq!(url.path(), "/api/v1/social/links/a%2Fb%3Fc%23d%20e%252F/%C4%91");
         assert_eq!(url.query(), Some("limit=5&status=a%26b"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_reads_back_as_the_same_and_calls_stay_below_it(
+            text in "\\PC{0,30}|https?://([a-z0-9.-]{1,12}|\\[::1\\]|127\\.0\\.0\\.1)(:[0-9]{1,5})?[/a-z.%@?#0-9]{0,20}",
+            id in "\\PC{1,20}",
+            allow_http: bool,
+        ) {
+            if let Ok(base) = BaseUrl::parse(&text, allow_http) {
+                prop_assert!(BaseUrl::parse(&base.to_string(), allow_http).is_ok_and(|again| again == base));
+                prop_assume!(id != "." && id != "..");
+                let url = base.join(&["social", &id], &[("limit", &id)]);
+                let below = format!("{}/api/v1/social/", base.to_string().trim_end_matches('/'));
+                prop_assert!(url.as_str().starts_with(&below), "{url} {below}");
+                prop_assert_eq!(url.path_segments().unwrap().count(), below.split('/').count() - 3);
+            }
+        }
     }
 }

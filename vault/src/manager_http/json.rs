@@ -136,6 +136,8 @@ impl<'de> Visitor<'de> for Value<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+    use proptest::{collection, prelude::*};
+
     use super::{Json, Unusable};
     use crate::{limits::MANAGER_JSON_VALUES_MAX, model::Secret};
 
@@ -192,5 +194,26 @@ mod tests {
     fn debug_shows_no_text() {
         let shown = format!("{:?}", Json::parse(br#"{"password":"hunter2"}"#).unwrap());
         assert!(shown.contains("password") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_json_to_us_where_they_are_to_serde(
+            bytes in collection::vec(any::<u8>(), 0..60),
+            text in r#"([\[\]{}:,"]|"a"|\\u[0-9a-f]{4}|null|true|-?[0-9]{1,4}(\.[0-9])?(e[0-9]{1,3})?| ){0,20}"#,
+        ) {
+            for bytes in [bytes.as_slice(), text.as_bytes()] {
+                let ours = Json::parse(bytes).map(|_| ()).map_err(|_| ());
+                let theirs = serde_json::from_slice::<serde_json::Value>(bytes).map(|_| ()).map_err(|_| ());
+                prop_assert_eq!(ours, theirs);
+            }
+        }
+
+        #[test]
+        fn any_text_comes_out_of_its_json(text in ".{0,40}") {
+            let json = serde_json::to_vec(&serde_json::json!({ "a": [], "b": text })).unwrap();
+            let read = Json::parse(&json).unwrap();
+            check_text(read.member("b"), Some(&text));
+        }
     }
 }

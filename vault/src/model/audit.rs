@@ -99,6 +99,10 @@ numbered! {
     Attempt = 14 "attempt",
     /// The key slots were changed.
     Keys = 15 "keys",
+    /// A backup was written.
+    Backup = 16 "backup",
+    /// A backup was put in the vault's place.
+    Restore = 17 "restore",
 }
 
 numbered! {
@@ -129,7 +133,7 @@ mod tests {
     #[test]
     fn numbers_that_are_stored_stay_what_they_are() {
         // What is at rest was written with these.
-        assert_eq!(Action::ALL.iter().map(|action| *action as u8).collect::<Vec<_>>(), (1..=15).collect::<Vec<_>>());
+        assert_eq!(Action::ALL.iter().map(|action| *action as u8).collect::<Vec<_>>(), (1..=17).collect::<Vec<_>>());
         assert_eq!(Outcome::ALL.iter().map(|outcome| *outcome as u8).collect::<Vec<_>>(), [1, 2, 3, 4]);
     }
 }

@@ -1,6 +1,8 @@
 //! Tables for the sites file: what is read, and for each thing refused the line, the key and the advice.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod random;
+
 use std::time::Duration;
 
 use url::Url;

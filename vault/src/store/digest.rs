@@ -16,7 +16,7 @@ pub(super) const GROUP_SUMS: usize = BUCKETS / GROUPS;
 /// The bucket that a row's id falls into: its top 12 bits. All rows of one account share its id, so its bucket.
 #[must_use]
 pub fn bucket_of(id: &[u8; 16]) -> u16 {
-    u16::from(id[0]) << 4 | u16::from(id[1]) >> 4
+    u16::from_be_bytes([id[0], id[1]]) >> 4
 }
 
 /// The ids that fall into a bucket: from the first up to, not including, the second (none after the last bucket).

@@ -14,16 +14,38 @@ pub enum Claim {
     Wait(Duration),
     /// The holder is gone (another boot, a dead process): the hold is over, the quarantine starts now.
     Restamp,
+    /// It is of an earlier incarnation: whoever held it, also in the time that was lost, is fenced; the quarantine starts
+    /// now.
+    Revoke,
+}
+
+/// What is to be known of whoever claims a lease.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant {
+    /// The vault's incarnation.
+    pub incarnation: u32,
+    /// How long the resource rests after an unclean end, milliseconds.
+    pub quarantine_ms: u64,
 }
 
 /// Decides on a claim to `row` (none: never leased before) at `now`; `holder_is_dead` where its process is known to have
 /// ended.
 ///
 /// Setting the wall clock changes nothing here; another boot, and the end of the holder's process, mean that the hold is
-/// over and the quarantine begins.
+/// over and the quarantine begins. What a row of an earlier incarnation says was true of another life of the vault: even
+/// where it says "free" it may have been held in the time that was lost, and rests.
 #[must_use]
-pub fn claim(row: Option<&LeaseRow>, now: BootStamp, holder_is_dead: impl FnOnce() -> bool) -> Claim {
+pub fn claim(
+    row: Option<&LeaseRow>,
+    claimant: Claimant,
+    now: BootStamp,
+    holder_is_dead: impl FnOnce() -> bool,
+) -> Claim {
     let Some(row) = row else { return Claim::Grant };
+    if row.token.incarnation != claimant.incarnation {
+        let rests = row.quarantine_ms().max(claimant.quarantine_ms) > 0;
+        return if rests { Claim::Revoke } else { Claim::Grant };
+    }
     if row.boot_id != now.boot_id {
         // How much of a rest had passed when that boot ended cannot be told: it is kept in full.
         return if row.free_at_ms == 0 { Claim::Grant } else { Claim::Restamp };
@@ -59,7 +81,7 @@ impl LeaseRow {
 mod tests {
     use std::time::Duration;
 
-    use super::{Claim, claim};
+    use super::{Claim, Claimant, claim};
     use crate::{
         model::{BootStamp, HolderId},
         store::{LeaseRow, Token},
@@ -67,6 +89,8 @@ mod tests {
 
     const BOOT: [u8; 16] = [7; 16];
     const OTHER: [u8; 16] = [8; 16];
+
+    const CLAIMANT: Claimant = Claimant { incarnation: 1, quarantine_ms: 30 };
 
     fn row(held: bool, until_ms: u64, free_at_ms: u64) -> LeaseRow {
         LeaseRow {
@@ -96,17 +120,32 @@ mod tests {
             ("free since another boot", Some(row(false, 0, 0)), OTHER, 0, Claim::Grant),
             ("revoked in another boot", Some(row(false, 100, 130)), OTHER, 5000, Claim::Restamp),
         ] {
-            assert_eq!(claim(row.as_ref(), BootStamp { boot_id, ms }, || false), expected, "{name}");
+            assert_eq!(claim(row.as_ref(), CLAIMANT, BootStamp { boot_id, ms }, || false), expected, "{name}");
         }
     }
 
     #[test]
     fn the_lease_of_a_dead_process_rests_from_now_on_and_only_once() {
-        let claim_at = |row: LeaseRow, ms| claim(Some(&row), BootStamp { boot_id: BOOT, ms }, || true);
+        let claim_at = |row: LeaseRow, ms| claim(Some(&row), CLAIMANT, BootStamp { boot_id: BOOT, ms }, || true);
         assert_eq!(claim_at(row(true, 100, 130), 50), Claim::Restamp);
         assert_eq!(claim_at(row(true, 50, 80), 50), Claim::Wait(Duration::from_millis(30)), "restamped already");
         assert_eq!(claim_at(row(true, 50, 80), 80), Claim::Grant);
         assert_eq!(claim_at(row(false, 0, 0), 50), Claim::Grant, "given back before the end");
+    }
+
+    #[test]
+    fn whatever_a_lease_of_an_earlier_incarnation_says_it_is_revoked_and_rests_first() {
+        let next = Claimant { incarnation: 2, ..CLAIMANT };
+        for row in [row(true, 100, 130), row(true, 0, 0), row(false, 0, 0), row(false, 0, 130)] {
+            for now in [BootStamp { boot_id: BOOT, ms: 5000 }, BootStamp { boot_id: OTHER, ms: 1 }] {
+                assert_eq!(claim(Some(&row), next, now, || false), Claim::Revoke, "{row:?}");
+            }
+        }
+        let now = BootStamp { boot_id: BOOT, ms: 1 };
+        let hasty = Claimant { quarantine_ms: 0, ..next };
+        assert_eq!(claim(Some(&row(false, 0, 0)), hasty, now, || false), Claim::Grant, "nothing to wait for");
+        assert_eq!(claim(Some(&row(true, 100, 130)), hasty, now, || false), Claim::Revoke, "the row has a quarantine");
+        assert_eq!(claim(None, next, now, || false), Claim::Grant, "never leased before");
     }
 
     #[test]

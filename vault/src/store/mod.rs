@@ -10,13 +10,13 @@ mod lease;
 mod rows;
 pub mod sqlite;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use binder::{AccountNames, Binder, NotAuthentic, Reloaded, same_mac};
 pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
 pub use inspect::Inspect;
-pub use lease::{Claim, claim};
+pub use lease::{Claim, Claimant, claim};
 pub use rows::{
     AccountRow, AuditLink, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, Name, OutboxRow,
     Owed, Resource, RowHasher, SessionRow, Token, TotpRow, entry_hash,
@@ -63,6 +63,17 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces slots and data keys under a new slot generation.
     async fn install_keys(&self, keys: KeyMaterial, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
 
+    /// Begins the incarnation that the binder binds for, which has to be later than the stored one: from then on whatever
+    /// was granted before is fenced, and processes of the earlier incarnation are refused.
+    async fn begin_incarnation(&self, begin: NewIncarnation, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
+
+    /// When the present incarnation began, Unix milliseconds; 0 for the first.
+    fn incarnation_since_ms(&self) -> i64;
+
+    /// Writes a consistent copy of everything into a file that is there and empty, while others go on writing.
+    ///
+    /// `progress` gets (done, all) in pages. Returns the commit that was copied.
+    async fn copy_to(&self, to: PathBuf, progress: Progress) -> Result<Head, StoreError>;
     /// Installs new keys, in a commit of its own and under them, and begins to bind everything under them.
     async fn begin_rekey(&self, new: NewKeys) -> Result<Begun, StoreError>;
 
@@ -74,6 +85,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// An account and its session.
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError>;
+
+    /// The account that a hold is on: hold and row are looked at in one snapshot.
+    async fn account_held(&self, hold: Hold) -> Result<HeldAccount, StoreError>;
 
     /// Up to `limit` accounts after `after`, in the order of their ids.
     async fn accounts(
@@ -244,6 +258,18 @@ pub enum Renewed {
     Fenced,
 }
 
+/// The answer to [`Store::account_held`].
+#[derive(Debug)]
+#[must_use]
+pub enum HeldAccount {
+    /// The hold is live, and this is its account.
+    Row(AccountRow),
+    /// The hold is live, and its account was removed.
+    Removed,
+    /// No longer the asker's.
+    Fenced,
+}
+
 /// Which TOTP step is to be reserved, by the holder of which lease.
 #[derive(Clone, Copy, Debug)]
 pub struct StepAsk {
@@ -255,6 +281,15 @@ pub struct StepAsk {
     pub step: u64,
     /// When the step begins by this machine's clock, in Unix milliseconds: step · period less the site's offset.
     pub begins_ms: i64,
+}
+
+/// How a new incarnation begins.
+#[derive(Clone, Copy, Debug)]
+pub struct NewIncarnation {
+    /// When, Unix milliseconds.
+    pub since_ms: i64,
+    /// TOTP steps that begin at or before this time count as spent, Unix milliseconds.
+    pub steps_spent_until_ms: i64,
 }
 
 /// The answer to [`Store::reserve_step`].
@@ -456,8 +491,8 @@ pub enum StoreError {
         row: Option<RowName>,
     },
     /// The vault's keys were changed by another process: a name was computed in an epoch that is over, and is to be
-    /// computed again; or the root key was replaced, and only unlocking gives the new one.
-    #[error("the vault was re-keyed by another process; unlock it again")]
+    /// computed again; or the root key was replaced, or a new incarnation begun, and only unlocking gives what is new.
+    #[error("the vault was re-keyed or restored by another process; unlock it again")]
     Rekeyed,
     /// A reader held the write-ahead log for as long as was waited for it.
     #[error("somebody has been reading the vault for long; what was to be done is still owed, try again")]
@@ -531,6 +566,12 @@ pub enum FileError {
     /// The file is shorter than its own header says, or its pages are malformed.
     #[error("the file is truncated or damaged; restore it from a backup")]
     Damaged,
+    /// Another file lies at the path than the one that was opened.
+    #[error("the vault's file was replaced while this process had it open; start again")]
+    Replaced,
+    /// Somebody works with it.
+    #[error("another process uses the vault; stop all workers and commands first; nothing was changed")]
+    InUse,
     /// A newer version made it.
     #[error("the vault has format {found}, this version reads up to {known}; use a newer latchkey")]
     Newer {

@@ -42,14 +42,18 @@ pub(super) fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockEr
     let keys = Keyring::load(root, file.vault(), 1, &material.data_keys);
     let mut keys = keys.map_err(|_: OpenError| UnlockError::CannotUnlock)?;
     checked_slots(&keys, material)?;
-    let (counter, sealed) = file.header()?;
-    let header = Header::open(&keys, counter, &sealed);
-    let header = header.map_err(|_| StoreError::tampered(Tampering::Header, None))?;
+    let header = header_of(file, &keys)?;
     if !agrees(&header, &keys) {
         return Err(StoreError::tampered(Tampering::Header, None).into());
     }
     keys.set_incarnation(header.incarnation);
     Ok(keys)
+}
+
+/// The sealed header of a file.
+pub(super) fn header_of(file: &SqliteFile, keys: &Keyring) -> Result<Header, StoreError> {
+    let (counter, sealed) = file.header()?;
+    Header::open(keys, counter, &sealed).map_err(|_| StoreError::tampered(Tampering::Header, None))
 }
 
 /// Checks that the file knows the anchored commit.

@@ -134,6 +134,7 @@ fn a_child_does_what_it_is_told() {
             // So long that a machine with 64 processes at work does not outlast it.
             ("pair", [id]) => pairs_of(folder, id.parse().unwrap(), 1, 600).await,
             ("hold", [seed]) => crate::memory::hold_and_let_go(folder, seed).await,
+            ("release", [id]) => release_for_ever(folder, id.parse().unwrap()).await,
             ("add", [prefix]) => add_for_ever(folder, prefix).await,
             ("fill", [tmpfs]) => crate::full::fill_a_disk(folder, Path::new(tmpfs)).await,
             ("fill-to-limit", []) => crate::full::fill_to_a_limit(folder).await,
@@ -215,6 +216,26 @@ async fn add_for_ever(folder: &Path, prefix: &str) {
         });
     }
     tasks.join_all().await;
+}
+
+/// Reads an account's secrets without a lease and under one until it is killed, and says so each time it has them.
+async fn release_for_ever(folder: &Path, id: AccountId) {
+    let vault = open(folder, &paths(folder)).await;
+    let ask = CheckOutAsk {
+        ttl: Duration::from_secs(60),
+        // The one before may have been killed with the account in hand.
+        quarantine: Duration::ZERO,
+        wait: Duration::from_secs(60),
+        purpose: "release".into(),
+    };
+    loop {
+        assert!(vault.reveal(id, "password").await.unwrap().record.fields.password.is_some());
+        say("revealed");
+        let lent = vault.check_out(id, &ask).await.unwrap();
+        assert!(lent.account.record.fields.password.is_some());
+        say("granted");
+        vault.check_in(lent, &CheckIn::default()).await.unwrap();
+    }
 }
 
 /// Before everything that a child says.

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use latchkey_vault::model::Action;
+
 use crate::{
     child::Child,
     common::{Folder, account, assert_clean, verify},
@@ -48,6 +50,33 @@ async fn a_killed_process_loses_nothing_that_it_said_was_durable() {
         }
     }
     assert!(said.len() > 100, "{}", said.len());
+    assert_clean(&folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_has_released_no_secret_without_an_entry() {
+    let folder = Folder::new();
+    let vault = folder.init().await;
+    let id = vault.add_account(account("ann")).await.unwrap();
+    vault.close().await.unwrap();
+    let (mut revealed, mut granted) = (0, 0);
+    for round in 0..6 {
+        let mut child = Child::start(&folder, "release", &[&id.to_string()]);
+        let mut said: Vec<String> = (0..round * 3 + 1).map(|_| child.line().unwrap()).collect();
+        child.kill();
+        said.extend(child.rest());
+        revealed += said.iter().filter(|what| *what == "revealed").count();
+        granted += said.iter().filter(|what| *what == "granted").count();
+
+        let vault = folder.open().await.unwrap();
+        let entries = vault.audit_entries(0, 10_000).await.unwrap();
+        let count = |action| entries.iter().filter(|entry| entry.event.action == action).count();
+        assert!(count(Action::Reveal) >= revealed && count(Action::Grant) >= granted, "round {round}");
+        // And nothing is told that was not at least about to happen.
+        assert!(count(Action::Reveal) <= revealed + round + 1, "round {round}");
+        vault.close().await.unwrap();
+    }
+    assert!(revealed > 10 && granted > 10, "{revealed} {granted}");
     assert_clean(&folder).await;
 }
 

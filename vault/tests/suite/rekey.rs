@@ -1,12 +1,17 @@
 //! Keys that are changed: everything is found, read and written as before, meanwhile and afterwards.
 
+use std::{collections::HashSet, fs, sync::Arc};
+
 use latchkey_vault::{
     CheckIn, ItemChange, ItemKind, NewReport, RekeyError, Secret, Vault,
-    crypto::{SlotKind, SlotRecipient, generate_identity},
+    crypto::{ANCHOR_SLOT_BYTES, SlotKind, SlotRecipient, generate_identity},
     store::{Lane, StoreError},
 };
 
-use crate::common::{Folder, account, ask, assert_clean, verify};
+use crate::{
+    child::Child,
+    common::{Class, Folder, account, ask, assert_clean, verify},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_change_of_keys_everything_is_there_and_nothing_is_under_the_old_one() {
@@ -140,6 +145,201 @@ async fn attack_18_a_removed_slot_opens_nothing_any_more_and_the_others_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attack_22_a_removal_that_is_killed_opens_with_the_key_that_its_slots_hold() {
+    let folder = Folder::new();
+    let gone = latchkey_vault::NewSlot::Identity {
+        label: "gone".into(),
+        kind: SlotKind::Identity,
+        recipient: generate_identity().1.parse::<SlotRecipient>().unwrap(),
+    };
+    let vault = Vault::init(&folder.paths, folder.opener(), vec![folder.slot(), gone]).await.unwrap();
+    vault.add_account(account("user-0")).await.unwrap();
+    let id = vault.slots().await.unwrap()[1].id;
+    vault.close().await.unwrap();
+    let before = folder.copy();
+    let vault = folder.open().await.unwrap();
+    vault.remove_slot(id).await.unwrap();
+    let after = folder.copy();
+    vault.close().await.unwrap();
+    // The anchor's last write is that under the new root key; without it the announcement is in force.
+    let mut anchor = fs::read(after.anchor()).unwrap();
+    let newest =
+        anchor.as_chunks::<ANCHOR_SLOT_BYTES>().0.iter().enumerate().max_by_key(|(_, slot)| slot[32..40].to_vec());
+    let newest = newest.unwrap().0;
+    anchor[newest * ANCHOR_SLOT_BYTES..(newest + 1) * ANCHOR_SLOT_BYTES].fill(0);
+    let killed_after = after.copy();
+    fs::write(killed_after.anchor(), &anchor).unwrap();
+    let killed_before = before.copy();
+    fs::write(killed_before.anchor(), &anchor).unwrap();
+    for (name, killed, slots) in [
+        ("announced, not committed", killed_before, 2),
+        ("committed, the anchor not written", killed_after.copy(), 1),
+        ("everything written", after.copy(), 1),
+    ] {
+        let vault = killed.open().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(vault.slots().await.unwrap().len(), slots, "{name}");
+        vault.reseal(quiet()).await.unwrap();
+        vault.add_account(account("user-1")).await.unwrap();
+        assert_eq!(verify(&vault).await, [], "{name}");
+        vault.close().await.unwrap();
+        assert_clean(&killed).await;
+    }
+    // An announcement vouches for nothing but the key that it names.
+    let stranger = killed_after.copy();
+    let mut bytes = anchor.clone();
+    for slot in bytes.as_chunks_mut::<ANCHOR_SLOT_BYTES>().0.iter_mut().filter(|slot| slot[144..176] != [0; 32]) {
+        slot[180] ^= 1;
+        let sum = ring::digest::digest(&ring::digest::SHA256, &slot[..480]);
+        slot[480..].copy_from_slice(sum.as_ref());
+    }
+    fs::write(stranger.anchor(), bytes).unwrap();
+    assert!(stranger.open().await.is_err());
+    // And yesterday's file is a rollback under the new root key, too.
+    let rolled_back = after.copy();
+    fs::copy(&before.paths.file, &rolled_back.paths.file).unwrap();
+    fs::remove_file(rolled_back.paths.file.with_extension("db-wal")).unwrap_or(());
+    assert!(rolled_back.open().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_23_nobody_makes_a_vault_believe_that_a_change_of_keys_runs_or_has_ended() {
+    let folder = Folder::new();
+    let vault = filled(&folder, 3).await;
+    vault.close().await.unwrap();
+    let before = folder.copy();
+    let vault = folder.open().await.unwrap();
+    vault.rotate_keys().await.unwrap();
+    vault.close().await.unwrap();
+    let running = folder.copy();
+    let vault = folder.open().await.unwrap();
+    vault.reseal(quiet()).await.unwrap();
+    vault.close().await.unwrap();
+    let refused = async |name: &str, at: &Folder, from: &Folder, sql: &str| {
+        let attacked = at.copy();
+        let path = from.paths.file.display().to_string();
+        attacked.plain().execute_batch(&format!("ATTACH '{path}' AS old; {sql}")).unwrap();
+        match attacked.open().await {
+            Err(error) => assert!(error.class().is_some() || error.to_string().contains("unlocked"), "{name}: {error}"),
+            Ok(vault) => {
+                assert_ne!(verify(&vault).await, [], "{name}");
+                vault.close().await.unwrap();
+            }
+        }
+    };
+    let old_key = "INSERT OR IGNORE INTO data_key SELECT * FROM old.data_key";
+    refused("the old key is put back", &folder, &before, old_key).await;
+    refused("the old key is taken away", &running, &before, "DELETE FROM data_key WHERE epoch = 1").await;
+    refused("the new key is taken away", &running, &before, "DELETE FROM data_key WHERE epoch = 2").await;
+    let state = "DELETE FROM data_key; INSERT INTO data_key SELECT * FROM old.data_key;
+        DELETE FROM key_meta; INSERT INTO key_meta SELECT * FROM old.key_meta";
+    refused("the keys of the middle are put back", &folder, &running, state).await;
+    let header = format!("{state}; DELETE FROM header; INSERT INTO header SELECT * FROM old.header");
+    refused("and its header", &folder, &running, &header).await;
+    let rows = "DELETE FROM account; INSERT INTO account SELECT * FROM old.account";
+    refused("rows of the old key", &folder, &before, &format!("{old_key}; {rows}")).await;
+    refused("rows of the old key in the middle of it", &folder, &before, rows).await;
+    assert_clean(&folder).await;
+    assert_clean(&running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_28_after_a_change_of_keys_no_old_ciphertext_is_left_in_any_file() {
+    let folder = Folder::new();
+    let vault = Arc::new(folder.init().await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..16 {
+        let vault = Arc::clone(&vault);
+        tasks.spawn(async move {
+            for n in 0..30 {
+                let mut new = account(&format!("user-{task}-{n}"));
+                new.notes = "n".repeat(n * 80);
+                let id = vault.add_account(new).await.unwrap();
+                let lent = vault.check_out(id, &ask(0)).await.unwrap();
+                vault.check_in(lent, &CheckIn::default()).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let salts = salts(&folder);
+    assert!(salts.len() > 2000, "{}", salts.len());
+    assert!(residue(&folder, &salts) > 2000, "the search finds what is there");
+    vault.rotate_keys().await.unwrap();
+    vault.reseal(quiet()).await.unwrap();
+    assert_eq!(residue(&folder, &salts), 0, "while it is open");
+    vault.close().await.unwrap();
+    assert_eq!(residue(&folder, &salts), 0, "in the closed file");
+    assert_clean(&folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_go_on_while_the_keys_change() {
+    let folder = Folder::new();
+    let vault = Arc::new(filled(&folder, 8).await);
+    let shared = vault.find_login("site.test", "user-0").await.unwrap().unwrap().id;
+    let url = "https://site.test/".parse().unwrap();
+    vault.import_session(shared, &url, &Secret::copy_of("n=0")).await.unwrap();
+    let pairs = 40;
+    let args = [shared.to_string(), pairs.to_string()];
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut children: Vec<_> = (0..2).map(|_| Child::start(&folder, "pairs", &args)).collect();
+    // Those who have said something are at work.
+    let mut tokens: Vec<u64> = children.iter_mut().map(|child| child.line().unwrap().parse().unwrap()).collect();
+    let adding = {
+        let vault = Arc::new(folder.open().await.unwrap());
+        tokio::spawn(async move {
+            for n in 0..30 {
+                let id = vault.add_account(account(&format!("late-{n}"))).await.unwrap();
+                assert_eq!(vault.find_login("site.test", &format!("late-{n}")).await.unwrap().unwrap().id, id);
+                let twice = vault.add_account(account(&format!("user-{}", n % 8))).await;
+                assert!(matches!(twice, Err(latchkey_vault::AccountError::Duplicate(_))), "{n}: {twice:?}");
+                assert!(vault.report_owed(&format!("task-{}", n % 8)).await.unwrap());
+            }
+            vault.close().await.unwrap();
+        })
+    };
+    for _ in 0..3 {
+        vault.rotate_keys().await.unwrap();
+        vault.reseal(quiet()).await.unwrap();
+    }
+    adding.await.unwrap();
+    for child in &mut children {
+        tokens.extend(child.rest().iter().map(|said| said.parse::<u64>().unwrap()));
+        assert!(child.wait().success());
+    }
+    tokens.sort_unstable();
+    let first = tokens[0];
+    assert!(tokens.iter().copied().eq(first..first + 2 * pairs), "each had it in turn: {tokens:?}");
+    let lent = vault.check_out(shared, &ask(0)).await.unwrap();
+    assert_eq!(crate::child::counted(&lent.jar.export_flat(&url, 0).unwrap()), 2 * pairs);
+    vault.check_in(lent, &CheckIn::default()).await.unwrap();
+    assert_eq!(verify(&vault).await, []);
+    vault.close().await.unwrap();
+    assert_eq!(epochs(&folder), [4]);
+    assert_clean(&folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_nobody_told_of_new_keys_does_not_say_that_there_is_nothing() {
+    let folder = Folder::new();
+    let vault = filled(&folder, 3).await;
+    let [reader, late] = [folder.open().await.unwrap(), folder.open().await.unwrap()];
+    check_filled(&reader, 3).await;
+    vault.rotate_keys().await.unwrap();
+    vault.add_account(account("new")).await.unwrap();
+    assert!(reader.find_login("site.test", "new").await.unwrap().is_some());
+    vault.reseal(quiet()).await.unwrap();
+    for n in 0..3 {
+        assert!(late.find_login("site.test", &format!("user-{n}")).await.unwrap().is_some());
+        assert_eq!(late.items_by_key(ItemKind::Attempt, &format!("task-{n}")).await.unwrap().len(), 1);
+    }
+    assert_eq!(late.accounts(Some("site.test"), None, 9).await.unwrap().len(), 4);
+    assert_eq!(verify(&late).await, []);
+    for vault in [vault, reader, late] {
+        vault.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_slot_is_not_removed() {
     let folder = Folder::new();
     let vault = folder.init().await;
@@ -188,6 +388,35 @@ pub(crate) async fn check_filled(vault: &Vault, accounts: usize) {
     assert!(!vault.report_owed("no task").await.unwrap());
     let entries = vault.audit_entries(0, 10_000).await.unwrap();
     assert!(entries.iter().map(|entry| entry.seq).eq(1..=entries.len() as u64));
+}
+
+/// The salts of all blobs that the vault has.
+fn salts(folder: &Folder) -> HashSet<[u8; 32]> {
+    let conn = folder.plain();
+    let mut salts = HashSet::new();
+    for table in ["account", "session", "outbox", "item", "audit", "digest_group", "header"] {
+        let mut rows = conn.prepare(&format!("SELECT sealed FROM {table}")).unwrap();
+        let blobs = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap().map(Result::unwrap);
+        salts.extend(blobs.map(|blob| <[u8; 32]>::try_from(&blob[10..42]).unwrap()));
+    }
+    salts
+}
+
+/// How many of them stand anywhere in the vault's folder.
+fn residue(folder: &Folder, salts: &HashSet<[u8; 32]>) -> usize {
+    // Most places are told apart by their first two bytes.
+    let mut starts = vec![false; 1 << 16];
+    salts.iter().for_each(|salt| starts[usize::from(salt[0]) << 8 | usize::from(salt[1])] = true);
+    let mut found = HashSet::new();
+    for entry in fs::read_dir(folder.paths.file.parent().unwrap()).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        for at in bytes.windows(32) {
+            if starts[usize::from(at[0]) << 8 | usize::from(at[1])] && salts.contains(at) {
+                found.insert(at.to_vec());
+            }
+        }
+    }
+    found.len()
 }
 
 pub(crate) fn quiet() -> latchkey_vault::store::Progress {

@@ -11,12 +11,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use latchkey_vault::{
-    Secret,
+    Secret, html,
     login::{Evidence, FormError, HtmlForm, Verdict, judge, shown_mark},
     site_http::{FilePart, Page, SiteClient, SiteRequest},
     sites::{FindPosts, FormPost},
 };
-use scraper::Html;
 use url::Url;
 
 use super::{
@@ -87,7 +86,7 @@ impl FormDriver {
     async fn fill_in<'r>(&self, page: &Page, post: &PostInput) -> Result<SiteRequest<'r>, Outcome> {
         let mut form = HtmlForm::find(page, &self.post.form).map_err(|error| match error {
             // Another page in its place may pass; a form that does not fit the sites file does not.
-            FormError::NotFound { .. } => retry(error),
+            FormError::NotFound { .. } | FormError::Unreadable => retry(error),
             other => refused(other),
         })?;
         if let Some(field) = &self.post.title_field {
@@ -166,10 +165,10 @@ impl FormDriver {
         if shown_mark(&list, "list", &find.list).is_none() {
             return Err("the page does not show the mark of the list".to_owned());
         }
-        let links = self.links(find, &list);
+        let links = self.links(find, &list).ok_or(UNREADABLE)?;
         let mut has_title = false;
         for link in links.iter().take(CANDIDATES_MAX) {
-            match likeness(&self.open(link.clone(), session, deadline).await?, post) {
+            match likeness(&self.open(link.clone(), session, deadline).await?, post).ok_or(UNREADABLE)? {
                 Likeness::Same => return Ok(Found::Yes { link: link.to_string() }),
                 Likeness::OnlyTitle => has_title = true,
                 Likeness::Other => {}
@@ -188,13 +187,13 @@ impl FormDriver {
         if page.status == 200 { Ok(page) } else { Err(format!("a page is answered with status {}", page.status)) }
     }
 
-    /// The posts that the list links to, each once, in its order.
-    fn links(&self, find: &FindPosts, list: &Page) -> Vec<Url> {
-        let html = Html::parse_document(&list.body);
+    /// The posts that the list links to, each once, in its order; `None` where the page cannot be read.
+    fn links(&self, find: &FindPosts, list: &Page) -> Option<Vec<Url>> {
+        let html = html::parse(&list.body)?;
         let hrefs = html.select(find.links.compiled()).filter_map(|element| element.attr("href"));
         let urls = hrefs.filter_map(|href| list.url.join(href).ok()).filter(|url| self.link(url).is_some());
         let mut seen = BTreeSet::new();
-        urls.filter(|url| seen.insert(url.to_string())).collect()
+        Some(urls.filter(|url| seen.insert(url.to_string())).collect())
     }
 }
 
@@ -214,28 +213,29 @@ impl Driver for FormDriver {
 }
 
 /// Whether the page is the post's: its title and texts as text, and its marker as text or in the markup, as a link's
-/// address is.
-fn likeness(page: &Page, post: &PostInput) -> Likeness {
-    let text = one_spaced(&Html::parse_document(&page.body).root_element().text().collect::<String>());
+/// address is. `None` where the page cannot be read.
+fn likeness(page: &Page, post: &PostInput) -> Option<Likeness> {
+    let text = one_spaced(&html::parse(&page.body)?.root_element().text().collect::<String>());
     let has_marker = |wanted: &str| {
         text.contains(&one_spaced(wanted))
             || page.body.contains(wanted)
             || page.body.replace("&amp;", "&").contains(wanted)
     };
-    Likeness::of(
+    Some(Likeness::of(
         &post.title,
         |wanted| text.contains(&one_spaced(wanted)),
         || {
             post.visible_marker().is_none_or(has_marker)
                 && runs(&post.body_html).into_iter().all(|run| text.contains(&one_spaced(run)))
         },
-    )
+    ))
 }
 
 fn one_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+const UNREADABLE: &str = "a page nests too deeply or has too many elements to be read";
 /// A look-up is by title or marker, so that more candidates mean that the site does not filter.
 const CANDIDATES_MAX: usize = 10;
 

@@ -3,7 +3,9 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use super::{Folders, Settings, SettingsArgs, SettingsError, SitesFileError};
+use proptest::{collection, prelude::*, sample::Index};
+
+use super::{Folders, Place, Settings, SettingsArgs, SettingsError, SitesFileError, file};
 use crate::{
     api_key::KeySource,
     keyring::Keyring,
@@ -169,4 +171,31 @@ fn a_sites_file_that_is_absent_or_wrong_is_told_with_its_path() {
     assert!(error.contains("sites.toml") && error.contains("line 1"), "{error}");
     fs::write(&settings.sites, "").unwrap();
     assert!(settings.read_sites().unwrap().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn a_file_is_taken_whole_or_refused_with_a_line_that_it_has(
+        edits in collection::vec((any::<Index>(), "[\\]\\[={}\"'.,#a-z0-9 \n-]{0,3}"), 0..4),
+        noise in "\\PC{0,40}",
+    ) {
+        let mut text = WHOLE.to_owned();
+        for (at, piece) in edits {
+            let at = at.index(text.len());
+            text.replace_range(at..=at, &piece);
+        }
+        for text in [text, noise] {
+            match file::parse(Path::new("config.toml"), &text) {
+                Ok(read) => {
+                    prop_assert!((1..=256).contains(&read.worker.concurrency));
+                    prop_assert!((1..=1000).contains(&read.worker.pull_limit));
+                    prop_assert!((1..=3600).contains(&read.worker.poll.as_secs()));
+                }
+                Err(SettingsError::Invalid { place: Place::File { line, .. }, .. }) => {
+                    prop_assert!((1..=text.split('\n').count()).contains(&line), "{line} of {text:?}");
+                }
+                Err(error) => prop_assert!(false, "{error}"),
+            }
+        }
+    }
 }

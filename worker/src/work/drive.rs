@@ -149,7 +149,7 @@ impl<'a> Drive<'a> {
                 Err(error) => return Ok(Some(failed(error.to_string()))),
             }
         }
-        if checkout.jar.is_empty()
+        if (checkout.jar.is_empty() || checkout.needs_probe())
             && !self.by_app_password
             && let Some(driven) = self.refresh(checkout).await?
         {
@@ -212,6 +212,9 @@ impl<'a> Drive<'a> {
 
     /// Looks the post up; where the session is not good for that, makes it fresh and looks once more.
     async fn look_up(&self, checkout: &mut Checkout) -> Result<Found, Halt> {
+        if checkout.needs_probe() && !self.by_app_password && self.refresh(checkout).await?.is_some() {
+            return Ok(Found::Inconclusive("the session from before the restore could not be probed".into()));
+        }
         let found = self.find(checkout).await;
         if !matches!(found, Found::Inconclusive(_)) {
             return Ok(found);

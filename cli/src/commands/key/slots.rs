@@ -22,6 +22,8 @@ pub struct SlotsArgs {}
 #[derive(Serialize)]
 struct Slots {
     slots: Vec<Slot>,
+    /// How far a change of keys has come, in percent; none where none runs.
+    sealing_again_percent: Option<u64>,
 }
 
 /// A slot as it is printed.
@@ -44,8 +46,9 @@ struct Slot {
 /// # Errors
 /// Where the vault cannot be opened.
 pub async fn run(cx: &Context, _: SlotsArgs) -> Result<(), Failure> {
-    let slots = cx.with_vault(async |vault| Ok(vault.slots().await?)).await?;
-    cx.printer.print(&Slots { slots: slots.iter().map(Slot::from).collect() })
+    let (slots, running) = cx.with_vault(async |vault| Ok((vault.slots().await?, vault.resealing().await?))).await?;
+    let sealing_again_percent = running.map(|running| running.done * 100 / running.total.max(1));
+    cx.printer.print(&Slots { slots: slots.iter().map(Slot::from).collect(), sealing_again_percent })
 }
 
 impl From<&SlotRecord> for Slot {
@@ -72,6 +75,11 @@ impl Show for Slots {
             vec![id, safe(&slot.label).to_string(), kind, slot.created_at.clone(), cost]
         });
         page.table(&["slot", "label", "kind", "made", "scrypt"], rows);
+        if let Some(percent) = self.sealing_again_percent {
+            page.line(format_args!(
+                "removing {percent}%: a change of keys has not ended; `latchkey key rotate --resume` goes on with it"
+            ));
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! What an update takes, refuses, encodes and coalesces. Knows no manager.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::{AccountStatus, AccountUpdate, RefusedValue, UpdateCodecError, UpdateField};
+use proptest::{collection, option, prelude::*, sample::Index};
+
+use super::{AccountStatus, AccountUpdate, RefusedValue, UpdateCodecError, UpdateField, is_placeholder};
 use crate::{
     limits::{FLAT_COOKIE_MAX_BYTES, NOTE_MAX_BYTES},
     model::{Field, Secret},
@@ -137,4 +139,34 @@ fn other_bytes_are_refused() {
 fn debug_names_fields_and_shows_no_value() {
     let update = one(UpdateField::Cookie, "hunter2").unwrap().status(AccountStatus::Active);
     assert_eq!(format!("{update:?}"), r#"AccountUpdate["cookie", "status"]"#);
+}
+
+proptest! {
+    #[test]
+    fn any_update_survives_its_bytes_and_no_bytes_panic(
+        texts in collection::vec(option::of("\\PC{1,30}"), UpdateField::ALL.len()),
+        bytes in collection::vec(any::<u8>(), 0..60),
+        edit in any::<Index>(),
+        byte: u8,
+    ) {
+        let mut update = AccountUpdate::new();
+        for (field, value) in UpdateField::ALL.into_iter().zip(texts) {
+            let Some(value) = value.filter(|value| !is_placeholder(value)) else { continue };
+            update = update.set(field, Secret::new(value)).unwrap();
+        }
+        let mut written = update.to_cbor().unwrap();
+        let read = AccountUpdate::from_cbor(&written).unwrap();
+        prop_assert_eq!(&*read.to_cbor().unwrap(), &*written);
+        for field in UpdateField::ALL {
+            prop_assert_eq!(text(&read, field), text(&update, field));
+        }
+        let at = edit.index(written.len());
+        written[at] = byte;
+        for bytes in [&bytes, &*written] {
+            if let Ok(taken) = AccountUpdate::from_cbor(bytes) {
+                let once = taken.to_cbor().unwrap();
+                prop_assert_eq!(&*AccountUpdate::from_cbor(&once).unwrap().to_cbor().unwrap(), &*once);
+            }
+        }
+    }
 }

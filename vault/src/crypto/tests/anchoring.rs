@@ -1,12 +1,12 @@
 //! Header and anchor: what is bound to them, and what a torn, stale or foreign one gives.
 
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 
 use super::{VAULT, keyring};
 use crate::{
     crypto::{
         ANCHOR_FILE_BYTES, AUDIT_HEADS_MAX, Anchor, AnchorError, AuditHead, Header, HeaderError, Keyring, Kind,
-        OpenError, Place, SealError,
+        OpenError, Place, SealError, cbor,
     },
     model::VaultId,
 };
@@ -51,7 +51,7 @@ fn a_header_opens_for_its_vault_and_counter_only() {
 #[test]
 fn what_only_a_restored_vault_has_is_left_out_of_the_header_of_another() {
     let keyring = keyring();
-    let (plain, bytes) = (header(7, 1), |header: &Header| crate::crypto::cbor::to_bytes(header));
+    let (plain, bytes) = (header(7, 1), |header: &Header| cbor::to_bytes(header));
     let floor = Header { steps_spent_until_ms: 1_700_000_000_001, ..plain.clone() };
     let begun = Header { incarnation: 9, incarnation_since_ms: 1_700_000_000_002, ..floor.clone() };
     // A map of eleven, twelve and thirteen entries, and nothing else in its head.
@@ -75,7 +75,7 @@ fn attack_11_an_authentic_header_that_this_program_does_not_write_is_refused() {
     let keyring = keyring();
     let place = Place { kind: Kind::Header, id: *VAULT.as_bytes(), rev: 1 };
     let open = |plain: &[u8]| Header::open(&keyring, 1, keyring.seal(place, plain).unwrap().as_bytes()).unwrap_err();
-    let encode = |header: &Header| crate::crypto::cbor::to_bytes(header);
+    let encode = |header: &Header| cbor::to_bytes(header);
     let newer = Header { format_floor: 2, ..header(1, 0) };
     assert_eq!(open(&encode(&newer)), HeaderError::Newer { counter: 1, format_floor: 2 });
     let right = encode(&header(1, 0));
@@ -144,7 +144,7 @@ fn anchors_of_another_length_version_or_spelling_are_refused() {
     assert_eq!(decode(&restamped(&slot, 8, 2), &slot), AnchorError::UnknownVersion { version: 2 });
     assert_eq!(decode(&slot, &restamped(&slot, 8, 2)), AnchorError::UnknownVersion { version: 2 });
     assert_eq!(decode(&slot, &restamped(&slot, 50, 1)), AnchorError::Conflict { sequence: 1 });
-    for reserved in [0, 9, 15, 144, 479] {
+    for reserved in [0, 9, 15, 208, 479] {
         assert_eq!(decode(&restamped(&slot, reserved, 1), &[0; 512]), AnchorError::NoSlot, "{reserved}");
     }
 }
@@ -166,5 +166,38 @@ proptest! {
     fn arbitrary_bytes_are_no_anchor_and_no_header(bytes in proptest::collection::vec(any::<u8>(), ANCHOR_FILE_BYTES)) {
         prop_assert_eq!(Anchor::decode(&bytes).unwrap_err(), AnchorError::NoSlot);
         prop_assert!(Header::open(&keyring(), 1, &bytes).is_err());
+    }
+
+    #[test]
+    fn a_header_has_one_spelling_even_inside_its_seal(
+        counter: u64,
+        heads in 0..3_usize,
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        edit in any::<Index>(),
+        byte: u8,
+    ) {
+        let keyring = keyring();
+        let place = Place { kind: Kind::Header, id: *VAULT.as_bytes(), rev: counter };
+        let mut plain = cbor::to_bytes(&header(counter, heads));
+        let at = edit.index(plain.len());
+        plain[at] = byte;
+        for plain in [plain, bytes] {
+            let sealed = keyring.seal(place, &plain).unwrap();
+            if let Ok(taken) = Header::open(&keyring, counter, sealed.as_bytes()) {
+                prop_assert_eq!(taken.counter, counter);
+                prop_assert_eq!(cbor::to_bytes(&taken), plain);
+            }
+        }
+    }
+
+    #[test]
+    fn an_edit_of_an_anchor_is_torn_or_not_authentic_however_its_checksum_is(at in 0..480_usize, bits in 1..=u8::MAX) {
+        let keyring = keyring();
+        let slot = anchor(1, &keyring).encode_slot(&keyring);
+        let changed = restamped(&slot, at, slot[at] ^ bits);
+        if let Ok((_, anchor, mac)) = Anchor::decode(&[changed, vec![0; 512]].concat()) {
+            prop_assert!((16..144).contains(&at));
+            prop_assert_eq!(anchor.check_mac(&keyring, &mac), Err(AnchorError::Authentication));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 
 use super::{VAULT, keyring};
 use crate::{
@@ -278,6 +278,8 @@ fn the_largest_slot_fits_its_bound() {
         ..slot
     };
     assert_eq!(SlotRecord::from_bytes(&largest.to_bytes()).unwrap(), largest);
+    // FORMAT.md, Key slots: what others write has to fit as well.
+    assert_eq!((SLOT_LABEL_MAX_BYTES, SLOT_RECIPIENT_MAX_BYTES, SLOT_AGE_FILE_MAX_BYTES), (256, 4096, 8192));
 }
 
 proptest! {
@@ -298,5 +300,32 @@ proptest! {
         prop_assert!(broken.unlock(VAULT, &Unlock::Identity(&identity)).is_err());
         let broken = SlotRecord { kind: SlotKind::Passphrase as u8, ..broken };
         prop_assert!(broken.unlock(VAULT, &Unlock::Passphrase(&identity)).is_err());
+    }
+
+    #[test]
+    fn a_slot_has_one_spelling(
+        kind: u8,
+        label in "\\PC{0,20}",
+        created_ms: i64,
+        file in proptest::collection::vec(any::<u8>(), 0..300),
+        edit in any::<Index>(),
+        byte: u8,
+    ) {
+        let (_, slot) = identity_slot(&keyring());
+        let slot = SlotRecord { kind, label, created_ms, protected_identity: file, ..slot };
+        let mut bytes = slot.to_bytes();
+        prop_assert!(SlotRecord::from_bytes(&bytes).is_ok_and(|read| read == slot));
+        let at = edit.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(taken) = SlotRecord::from_bytes(&bytes) {
+            prop_assert_eq!(taken.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn no_text_is_an_identity_file_of_this_slot(text in "\\PC{0,80}|(#[ -~]{0,20}\n|AGE-SECRET-KEY-1[A-Z0-9]{58}\n?){0,4}") {
+        let (_, slot) = identity_slot(&keyring());
+        let refused = slot.unlock(VAULT, &Unlock::Identity(&Secret::new(text))).unwrap_err();
+        prop_assert_eq!(refused, SlotError::CannotUnlock);
     }
 }

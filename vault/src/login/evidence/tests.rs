@@ -64,3 +64,16 @@ fn evidence_is_one_bounded_line_that_steers_no_terminal() {
     let long = Evidence::new(Verdict::Unknown, &"é".repeat(EVIDENCE_MAX_CHARS + 1)).mark;
     assert_eq!(long.trim_end_matches('…').chars().count(), EVIDENCE_MAX_CHARS);
 }
+
+#[test]
+fn a_page_too_deep_to_be_read_proves_nothing_either_way() {
+    let site = site(LINES);
+    let login = site.login_form().unwrap();
+    for shown in ["<b id=whoami>amy", "<form id=login>", "You are signed out."] {
+        let deep = |depth: usize| judge(&page(200, &format!("{shown}{}", "<div>".repeat(depth)), &[]), login);
+        assert_ne!(deep(300).verdict, Verdict::Unknown, "{shown}");
+        let evidence = deep(100_000);
+        assert_eq!(evidence.verdict, Verdict::Unknown, "{shown}");
+        assert!(evidence.mark.contains("too deeply"), "{}", evidence.mark);
+    }
+}

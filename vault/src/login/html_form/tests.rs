@@ -1,6 +1,8 @@
 //! What a form sends, control by control, and the forms that are not sent.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use proptest::{collection, prelude::*, sample::select};
+
 use super::super::super::site_http::testing::page;
 use super::{FormError, HtmlForm};
 use crate::sites::CssSelector;
@@ -93,3 +95,46 @@ fn only_a_form_is_found_and_only_of_bounded_size() {
     find(&with(1000), "form").unwrap();
     assert!(matches!(find(&with(1001), "form"), Err(FormError::TooManyFields { limit: 1000 })));
 }
+
+#[test]
+fn a_page_of_nested_elements_is_given_up_before_it_costs_anything() {
+    let nested = |depth: usize| find(&format!("<form method=post>{}<input name=user>", "<div>".repeat(depth)), "form");
+    assert!(nested(500).is_ok());
+    assert!(matches!(nested(1_000_000), Err(FormError::Unreadable)));
+}
+
+proptest! {
+    #[test]
+    fn no_page_panics_and_a_form_sends_only_what_it_declares(
+        body in "\\PC{0,60}",
+        parts in collection::vec(select(PARTS), 0..20),
+    ) {
+        let page = format!("{}{body}{}", parts.concat(), parts.concat());
+        if let Ok(mut form) = find(&page, "form") {
+            prop_assert!(form.fields.iter().all(|(name, _)| form.names.contains(name)));
+            let declared = form.names.contains("user");
+            prop_assert_eq!(form.set("user", "ann").is_ok(), declared);
+            prop_assert_eq!(form.fields.iter().filter(|(name, _)| name == "user").count(), usize::from(declared));
+        }
+    }
+}
+
+const PARTS: &[&str] = &[
+    "<form method=post action='/in'>",
+    "<form id=f>",
+    "</form>",
+    "<input name=user value=x>",
+    "<input form=f name=user type=checkbox checked>",
+    "<select name=s multiple><option selected>a",
+    "</select>",
+    "<textarea name=t>",
+    "</textarea>",
+    "<fieldset disabled>",
+    "<table><tr>",
+    "<template>",
+    "<button name=b>",
+    "<base href='//e.example:99999/'>",
+    "<!--",
+    "-->",
+    "<svg><p>",
+];

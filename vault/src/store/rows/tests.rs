@@ -97,6 +97,25 @@ fn every_row_hashes_to_what_the_vectors_say() {
 }
 
 #[test]
+fn every_row_names_its_place_and_its_epoch() {
+    let keys = [
+        ("account", "id", Kind::Account),
+        ("session", "account", Kind::Session),
+        ("lease", "resource", Kind::Lease),
+        ("totp", "secret", Kind::Totp),
+        ("outbox", "id", Kind::Outbox),
+        ("item", "id", Kind::Item),
+    ];
+    for vector in vectors()["rows"].as_array().unwrap() {
+        let (table, mut columns) = (vector["table"].as_str().unwrap(), vector["columns"].clone());
+        (columns["rev"], columns["epoch"]) = (5.into(), 3.into());
+        let (_, key, kind) = keys.into_iter().find(|(name, ..)| *name == table).unwrap();
+        let row = row(table, &columns);
+        assert_eq!((row.place(), row.epoch()), (Place { kind, id: id(&columns[key]), rev: 5 }, 3), "{table}");
+    }
+}
+
+#[test]
 fn audit_entries_hash_to_what_the_vectors_say() {
     let vectors = vectors();
     let mut all = EntriesHasher::default();

@@ -6,12 +6,17 @@
 mod chain;
 mod check;
 mod checkpoint;
+mod copy;
+#[cfg(test)]
+pub(crate) mod killing;
 mod known;
 mod names;
 mod presence;
 mod profile;
 mod reader;
 mod rekey;
+mod replace;
+mod salvage;
 mod schema;
 mod scrub;
 mod tables;
@@ -23,19 +28,24 @@ mod writer;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
-pub(crate) use profile::check_private;
+pub(crate) use profile::{check_local, check_private, create_private, parent, with_suffix};
+pub(crate) use replace::{ReplaceStep, free_name, refuse_in_use, remove_copy, replace, sync_folder};
 use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 
 use super::{
     AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
-    Finding, Head, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewKeys, OutboxRow, Progress,
-    Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store, StoreError, Taken, Tampering,
+    Finding, Head, HeldAccount, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewIncarnation,
+    NewKeys, OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store,
+    StoreError, Taken, Tampering,
 };
 use crate::{
     crypto::{AuditHead, Header, RekeyStage},
@@ -46,6 +56,7 @@ use crate::{
 pub struct SqliteFile {
     path: PathBuf,
     conn: Connection,
+    identity: profile::Identity,
     vault: VaultId,
     keys: KeyMaterial,
 }
@@ -57,6 +68,7 @@ pub struct SqliteStore {
     readers: Arc<reader::Readers>,
     checkpoints: Arc<checkpoint::Checkpoints>,
     presence: Arc<presence::Presence>,
+    incarnation_since_ms: AtomicI64,
     /// The next rows of a change of keys, being prepared while those before them are written.
     prepared: tokio::sync::Mutex<Option<Preparing>>,
 }
@@ -71,13 +83,18 @@ impl SqliteFile {
     /// ours; [`StoreError::Io`] and [`StoreError::Database`] when it cannot be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         profile::check_path(path)?;
+        let identity = profile::identity(path)?;
         let conn = profile::connect(path, true)?;
         profile::check_schema(&conn)?;
+        // The file that SQLite has opened is the one that was looked at.
+        if profile::identity(path)? != identity {
+            return Err(FileError::Replaced.into());
+        }
         let vault: [u8; 16] = conn
             .query_row("SELECT vault FROM meta WHERE one = 1", [], |row| row.get(0))
             .map_err(|e| database("reading the vault's id", &e))?;
         let keys = verbs::read_keys(&conn).map_err(|e| database("reading the key slots", &e))?;
-        Ok(Self { path: path.to_owned(), conn, vault: VaultId::from_bytes(vault), keys })
+        Ok(Self { path: path.to_owned(), conn, identity, vault: VaultId::from_bytes(vault), keys })
     }
 
     /// Makes a new vault file (mode 0600), complete or not at all, and opens it.
@@ -96,15 +113,15 @@ impl SqliteFile {
         if fs::symlink_metadata(path).is_ok() {
             return Err(FileError::Exists.into());
         }
-        check_private(&profile::parent(path), "vault folder", true)?;
-        profile::check_local(&profile::parent(path))?;
-        let making = profile::with_suffix(path, ".new");
+        check_private(&parent(path), "vault folder", true)?;
+        check_local(&parent(path))?;
+        let making = with_suffix(path, ".new");
         if let Err(error) = fs::remove_file(&making)
             && error.kind() != io::ErrorKind::NotFound
         {
             return Err(StoreError::Io { during: "removing what an interrupted init left", source: error });
         }
-        profile::create_private(&making)?;
+        create_private(&making)?;
         fill(&making, vault, created_ms, binder, header, keys)?;
         // Renaming refuses to replace: of two inits that race one wins and the other is told.
         let cwd = rustix::fs::CWD;
@@ -113,9 +130,15 @@ impl SqliteFile {
             Err(rustix::io::Errno::EXIST) => return Err(FileError::Exists.into()),
             Err(errno) => return Err(io("naming the vault file")(errno.into())),
         }
-        let folder = fs::File::open(profile::parent(path)).map_err(io("opening the vault folder"))?;
+        let folder = fs::File::open(parent(path)).map_err(io("opening the vault folder"))?;
         folder.sync_all().map_err(io("syncing the vault folder"))?;
         Self::open(path)
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The vault's id, as the file says.
@@ -177,7 +200,9 @@ impl SqliteFile {
         })?;
         let verified = Arc::new(known::Verified::new());
         let readers = Arc::new(reader::Readers::new(self.path.clone(), Arc::clone(&binder), Arc::clone(&verified)));
+        let incarnation_since_ms = AtomicI64::new(known.header.incarnation_since_ms);
         let desk = writer::Desk {
+            identity: self.identity,
             turns: Arc::new(turn::Turns::open(&self.path)?),
             floor: known.head,
             known: Some(known),
@@ -190,7 +215,7 @@ impl SqliteFile {
         let writer = Arc::new(writer::Writer::start(desk)?);
         let checkpoints = Arc::new(checkpoint::Checkpoints::start(self.path, writer.watch())?);
         let prepared = tokio::sync::Mutex::new(None);
-        Ok(SqliteStore { clock, writer, readers, checkpoints, presence, prepared })
+        Ok(SqliteStore { clock, writer, readers, checkpoints, presence, incarnation_since_ms, prepared })
     }
 }
 
@@ -278,6 +303,22 @@ impl Store for SqliteStore {
         self.writer.submit(move |tx| verbs::install_keys(tx, &keys, &audit)).await
     }
 
+    async fn begin_incarnation(&self, begin: NewIncarnation, audit: Vec<NewAudit>) -> Result<Saved, StoreError> {
+        let saved = self.writer.submit(move |tx| verbs::begin_incarnation(tx, begin, &audit)).await?;
+        if saved == Saved::Done {
+            self.incarnation_since_ms.store(begin.since_ms, Ordering::Release);
+        }
+        Ok(saved)
+    }
+
+    fn incarnation_since_ms(&self) -> i64 {
+        self.incarnation_since_ms.load(Ordering::Acquire)
+    }
+
+    async fn copy_to(&self, to: PathBuf, progress: Progress) -> Result<Head, StoreError> {
+        self.blocking(move |readers| readers.copy_to(&to, &progress)).await
+    }
+
     async fn begin_rekey(&self, new: NewKeys) -> Result<Begun, StoreError> {
         let NewKeys { keys, binder, installed, audit } = new;
         let successor = writer::Successor { binder, installed };
@@ -305,6 +346,10 @@ impl Store for SqliteStore {
     // A point read takes microseconds: handing it to another thread would cost more than it does.
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError> {
         self.readers.account(id)
+    }
+
+    async fn account_held(&self, hold: Hold) -> Result<HeldAccount, StoreError> {
+        self.readers.account_held(&hold, || self.clock.boot())
     }
 
     async fn accounts(
@@ -414,16 +459,20 @@ fn fill(
 
 /// Looks at one state of the file, however long it takes.
 fn snapshot<T>(conn: &Connection, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let db = |e| database("looking at one state of the file", &e);
     if !conn.is_autocommit() {
         // It is one state already: that of the look around this one.
         return look(conn);
     }
-    conn.execute_batch("BEGIN").map_err(db)?;
+    let run = |sql| {
+        let ran = conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        ran.map_err(|e| database("looking at one state of the file", &e))
+    };
+    run("BEGIN")?;
     let seen = look(conn);
-    // Some errors make SQLite end the transaction by itself; what was seen then says more than that.
+    // Some errors make SQLite end the transaction by itself. Nothing was written, so nothing is committed: SQLite refuses
+    // to commit once it has read a damaged page, and what was seen then says more than that.
     if !conn.is_autocommit() {
-        conn.execute_batch("COMMIT").map_err(db)?;
+        run("ROLLBACK")?;
     }
     seen
 }

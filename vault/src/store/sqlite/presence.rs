@@ -54,6 +54,29 @@ impl Presence {
     }
 }
 
+/// Whether a living process has announced itself at this vault.
+pub(super) fn is_used(vault: &Path) -> Result<bool, StoreError> {
+    let io = |source| StoreError::Io { during: "looking who uses the vault", source };
+    let Some(start) = vault.file_name().and_then(|name| name.to_str()).map(|name| format!("{name}.")) else {
+        return Ok(false);
+    };
+    let entries = match fs::read_dir(parent(vault)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        entries => entries.map_err(io)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(io)?.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(&start)).and_then(|rest| rest.strip_suffix(SUFFIX));
+        // A name with more dots in it is of a file beside this one.
+        if id.is_some_and(|id| !id.contains('.'))
+            && open(&parent(vault).join(&name), false).is_ok_and(|file| file.try_lock().is_err())
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Drop for Presence {
     fn drop(&mut self) {
         self.leave();
@@ -104,7 +127,22 @@ const SWEEP_MAX: usize = 10_000;
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::{HolderId, Presence, open, path_of};
+    use super::{HolderId, Presence, is_used, open, path_of};
+
+    #[test]
+    fn a_vault_is_used_while_a_process_lives_that_announced_itself_at_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (vault, other) = (folder.path().join("vault.db"), folder.path().join("vault.db.copy"));
+        assert!(!is_used(&vault).unwrap() && !is_used(&folder.path().join("none/vault.db")).unwrap());
+        drop(open(&path_of(&vault, HolderId::from_bytes([7; 16])), true).unwrap());
+        let beside = Presence::announce(&other).unwrap();
+        assert!(!is_used(&vault).unwrap(), "one is dead, one is at another file");
+        assert!(is_used(&other).unwrap());
+        let me = Presence::announce(&vault).unwrap();
+        assert!(is_used(&vault).unwrap());
+        drop((me, beside));
+        assert!(!is_used(&vault).unwrap() && !is_used(&other).unwrap());
+    }
 
     #[test]
     fn only_a_file_that_is_there_and_not_locked_says_dead() {

@@ -48,7 +48,7 @@ pub(super) fn check_path(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Refuses file systems of other machines: the log's shared memory and the locks work within one kernel only.
-pub(super) fn check_local(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn check_local(folder: &Path) -> Result<(), StoreError> {
     let io = |source| StoreError::Io { during: "looking at the vault's file system", source };
     let folder = fs::File::open(folder).map_err(io)?;
     let found = rustix::fs::fstatfs(folder.as_fd()).map_err(|errno| io(errno.into()))?;
@@ -96,12 +96,32 @@ pub(crate) fn check_private(path: &Path, what: &'static str, is_dir: bool) -> Re
     Ok(())
 }
 
+/// Which file lies at a path: another one there has another identity, whatever it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// Which file lies at the path.
+pub(super) fn identity(path: &Path) -> Result<Identity, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Identity { device: meta.dev(), inode: meta.ino() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(FileError::Missing.into()),
+        Err(source) => Err(StoreError::Io { during: "reading the vault file's metadata", source }),
+    }
+}
+
 /// Opens a connection with every guard on. The file has been checked by [`check_path`].
 pub(super) fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
     let mode = if writes { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let conn = Connection::open_with_flags(path, flags).map_err(|e| database("opening the file", &e))?;
     guard(&conn).map_err(|e| database("setting the guards", &e))?;
+    #[cfg(test)]
+    let mut conn = conn;
+    #[cfg(test)]
+    super::killing::watch(&mut conn).map_err(|e| database("watching", &e))?;
     Ok(conn)
 }
 
@@ -145,7 +165,7 @@ pub(super) fn guard(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Makes an empty file that nobody else can read, or refuses when there is one.
-pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn create_private(path: &Path) -> Result<(), StoreError> {
     let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
         Ok(_) => Ok(()),
@@ -155,7 +175,7 @@ pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
 }
 
 /// The folder that a file lies in.
-pub(super) fn parent(path: &Path) -> PathBuf {
+pub(crate) fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -163,7 +183,7 @@ pub(super) fn parent(path: &Path) -> PathBuf {
 }
 
 /// The path with `suffix` behind its file name.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

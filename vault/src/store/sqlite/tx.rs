@@ -216,7 +216,7 @@ impl<'a> Tx<'a> {
     /// A number that grows with every call, over all commits.
     pub(super) fn next_serial(&mut self) -> u64 {
         self.serial += 1;
-        (self.known.head.counter + 1) << 20 | self.serial
+        ((self.known.head.counter + 1) << 20) + self.serial
     }
 
     /// The header as it stands.

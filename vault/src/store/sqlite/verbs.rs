@@ -9,8 +9,9 @@ use crate::{
     crypto::{EPOCHS_MAX, SLOT_MAX_BYTES, Sealed},
     model::{AccountId, BootStamp},
     store::{
-        AccountRow, Changes, Claim, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, OutboxRow, Renewed,
-        Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Taken, Token, TotpRow, claim,
+        AccountRow, Changes, Claim, Claimant, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewIncarnation,
+        OutboxRow, Renewed, Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Taken,
+        Token, TotpRow, claim,
         sqlite::{
             database, names,
             presence::Presence,
@@ -48,13 +49,22 @@ pub(super) fn take_lease(
     let resource = names::lease_id(tx, &ask.resource)?;
     let old = tx.load::<LeaseRow>(&resource)?;
     let holder_is_dead = || old.as_ref().is_some_and(|old| presence.is_dead(old.holder));
-    match claim(old.as_ref(), now, holder_is_dead) {
+    let claimant = Claimant { incarnation: tx.binder.incarnation(), quarantine_ms: ms(ask.quarantine) };
+    match claim(old.as_ref(), claimant, now, holder_is_dead) {
         Claim::Wait(retry_in) => Ok((Taken::Held { retry_in }, Keep::No)),
         Claim::Restamp => {
             let Some(old) = old else { return Ok((Taken::Held { retry_in: ask.quarantine }, Keep::No)) };
             let rest = resting(&old, now);
             tx.put(Some(&old), &rest)?;
             Ok((Taken::Held { retry_in: Duration::from_millis(rest.quarantine_ms()) }, Keep::Yes))
+        }
+        Claim::Revoke => {
+            let Some(old) = old else { return Ok((Taken::Held { retry_in: ask.quarantine }, Keep::No)) };
+            let quarantine_ms = old.quarantine_ms().max(claimant.quarantine_ms);
+            let token = next_token(tx, Some(&old));
+            let rest = LeaseRow { token, held: false, free_at_ms: now.ms + quarantine_ms, ..resting(&old, now) };
+            tx.put(Some(&old), &rest)?;
+            Ok((Taken::Held { retry_in: Duration::from_millis(quarantine_ms) }, Keep::Yes))
         }
         Claim::Grant => {
             let token = next_token(tx, old.as_ref());
@@ -176,6 +186,19 @@ pub(super) fn install_keys(tx: &mut Tx<'_>, keys: &KeyMaterial, audit: &[NewAudi
     Ok((Saved::Done, Keep::Yes))
 }
 
+pub(super) fn begin_incarnation(tx: &mut Tx<'_>, begin: NewIncarnation, audit: &[NewAudit]) -> Verb<Saved> {
+    let (next, header) = (tx.binder.incarnation(), tx.header_mut());
+    if next <= header.incarnation {
+        let row = RowName { kind: crate::crypto::Kind::Header as u8, id: [0; 16] };
+        return Ok((Saved::Stale(row), Keep::No));
+    }
+    header.incarnation = next;
+    header.incarnation_since_ms = begin.since_ms;
+    header.steps_spent_until_ms = header.steps_spent_until_ms.max(begin.steps_spent_until_ms);
+    record_all(tx, audit, None)?;
+    Ok((Saved::Done, Keep::Yes))
+}
+
 /// Writes slots and data keys in place of those that are there.
 pub(super) fn write_keys(conn: &rusqlite::Connection, keys: &KeyMaterial) -> rusqlite::Result<()> {
     conn.execute_batch("DELETE FROM key_slot; DELETE FROM data_key; DELETE FROM key_meta")?;
@@ -275,6 +298,10 @@ fn duplicate(tx: &Tx<'_>, account: &AccountRow) -> Result<Option<AccountId>, Sto
 }
 
 fn live(tx: &mut Tx<'_>, hold: &Hold, now: BootStamp) -> Result<Option<LeaseRow>, StoreError> {
+    if hold.token.incarnation != tx.binder.incarnation() {
+        // Granted before a backup was restored: whatever the row says, it is of another life of the vault.
+        return Ok(None);
+    }
     let resource = names::lease_id(tx, &hold.resource)?;
     let lease = tx.load::<LeaseRow>(&resource)?;
     Ok(lease.filter(|lease| lease.is_live(hold.token, hold.holder, now)))

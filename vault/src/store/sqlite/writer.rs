@@ -21,7 +21,7 @@ use super::{
     turn::Turns,
     tx::{Keep, Tx},
 };
-use crate::store::{Binder, Head, StoreError, Tampering};
+use crate::store::{Binder, FileError, Head, StoreError, Tampering};
 
 /// How an operation's answer is delivered once it is known whether the commit is durable.
 type Answer = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
@@ -57,6 +57,8 @@ pub(super) struct Writer {
 /// What the writer's thread owns.
 pub(super) struct Desk {
     pub(super) path: PathBuf,
+    /// Which file that was when it was opened.
+    pub(super) identity: profile::Identity,
     pub(super) conn: Connection,
     pub(super) turns: Arc<Turns>,
     pub(super) binder: Arc<dyn Binder>,
@@ -249,6 +251,10 @@ fn group(
 ) -> Result<Head, StoreError> {
     let turns = Arc::clone(&desk.turns);
     let _turn = turns.take()?;
+    // A commit to a file that no longer has the vault's name would be lost without a word.
+    if profile::identity(&desk.path)? != desk.identity {
+        return Err(FileError::Replaced.into());
+    }
     // What arrived while this process waited for its turn joins the group.
     if let Some(waiting) = joining {
         waiting.join(batch);
@@ -288,6 +294,10 @@ fn perform(
     if known.head.counter < desk.floor.counter || (known.head.counter == desk.floor.counter && known.head != desk.floor)
     {
         return Err(StoreError::tampered(Tampering::Rollback, None));
+    }
+    if known.header.incarnation > binder.incarnation() {
+        // A backup was restored, or a rollback accepted: what this process holds is of an earlier life of the vault.
+        return Err(StoreError::Rekeyed);
     }
     desk.floor = known.head;
     let binder = under.as_deref().unwrap_or(binder);

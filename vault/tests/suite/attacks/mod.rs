@@ -5,12 +5,14 @@
 
 mod audit;
 mod bombs;
+mod bytes;
 mod files;
 mod hidden;
 mod keys;
 mod leases;
 mod rows;
 mod schema;
+mod unlisted;
 mod whole;
 
 use latchkey_vault::{
@@ -18,7 +20,7 @@ use latchkey_vault::{
 };
 use rusqlite::Connection;
 
-use crate::common::{Class, Folder, account, ask, verify};
+use crate::common::{Class, Folder, account, ask, key, verify};
 
 /// A vault in which every table has rows, closed.
 struct Sample {
@@ -105,4 +107,9 @@ fn item(rev: u64) -> ItemChange {
 async fn change_password(vault: &Vault, id: AccountId, to: &str) {
     let edit = Edit { fields: vec![(Field::Password, Secret::copy_of(to))], ..Edit::default() };
     vault.edit_account(id, &edit).await.unwrap();
+}
+
+/// One blob of the record with this id.
+fn column(conn: &Connection, sql: &str, id: &AccountId) -> Vec<u8> {
+    conn.query_row(sql, [key(id)], |row| row.get(0)).unwrap()
 }

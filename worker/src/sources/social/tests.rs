@@ -5,16 +5,17 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_vault::{
     Secret,
-    manager_http::{BaseUrl, CallError, Class, Json, ManagerClient, ManagerConfig},
+    manager_http::{BaseUrl, CallError, Class, Json, ManagerClient, ManagerConfig, is_id},
     model::Field,
 };
+use proptest::{collection, prelude::*, sample::select};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
 
-use super::{Malformed, Oddity, OneError, PostTask, SocialSource, unresolved_spin};
+use super::{IMAGES_MAX, Malformed, Oddity, OneError, PostTask, SocialSource, unresolved_spin};
 
 /// A manager that answers one request with the given status and JSON, and returns the request.
 struct OneAnswer {
@@ -272,3 +273,58 @@ async fn a_reason_is_cut_by_characters_and_never_blank() {
         assert!(request.ends_with(&format!("{{\"error_message\":\"{sent}\"}}")), "{request}");
     }
 }
+
+proptest! {
+    #[test]
+    fn a_task_of_any_shape_is_read_or_refused_with_its_id(
+        members in collection::vec((select(MEMBERS), select(VALUES)), 0..12),
+        about in "[{|} a]{0,12}",
+    ) {
+        let odd: String = members.iter().map(|(name, value)| format!(r#""{name}":{value},"#)).collect();
+        let json = Json::parse(format!(r#"{{{odd}"about":"{about}"}}"#).as_bytes()).unwrap();
+        match PostTask::read(&json) {
+            Ok(task) => {
+                prop_assert!(is_id(&task.id) && task.account_id.as_deref().is_none_or(is_id));
+                prop_assert!(!task.domain.is_empty() && !task.about.is_empty() && task.images.len() <= IMAGES_MAX);
+            }
+            Err(Malformed { id: Some(id), oddity }) => prop_assert!(is_id(&id) && oddity != Oddity::Id),
+            Err(Malformed { id: None, oddity }) => prop_assert_eq!(oddity, Oddity::Id),
+        }
+    }
+
+    #[test]
+    fn spin_is_a_bar_directly_between_braces_that_match(text in "[{|} a]{0,16}") {
+        prop_assert_eq!(unresolved_spin(&text), plainly_spun(&text));
+    }
+}
+
+/// A pair of braces with a bar in it that is in no inner pair: found by taking innermost pairs away, one by one.
+fn plainly_spun(text: &str) -> bool {
+    let mut text = text.to_owned();
+    while let Some(close) = text.find('}') {
+        let Some(open) = text[..close].rfind('{') else {
+            text.remove(close);
+            continue;
+        };
+        if text[open..close].contains('|') {
+            return true;
+        }
+        text.replace_range(open..=close, "");
+    }
+    false
+}
+
+const MEMBERS: &[&str] = &["id", "account_id", "domain", "title", "images", "website", "password", "request_id"];
+const VALUES: &[&str] = &[
+    "null",
+    "1",
+    "[]",
+    "{}",
+    r#""x.example""#,
+    r#""x.example""#,
+    r#""""#,
+    r#"".""#,
+    r#""a\nb""#,
+    r#"[{"url":"https://img.example/1"}]"#,
+    "[{}]",
+];

@@ -134,3 +134,14 @@ fn an_operation_that_is_not_kept_leaves_no_entry_in_the_audit_chain() {
         assert_eq!(tx.audit, [entry_hash(1, &[2; 16], None, entry(2).sealed.as_bytes())]);
     });
 }
+
+#[test]
+fn what_was_read_is_current_until_the_file_has_another_header() {
+    let file = File::new();
+    let known = Known::load(&file.conn, &file.binder).unwrap();
+    assert!(known.is_current(&file.conn).unwrap());
+    for change in ["counter = counter + 1", "counter = counter - 1, sealed = zeroblob(1114)"] {
+        file.conn.execute_batch(&format!("UPDATE header SET {change}")).unwrap();
+        assert!(!known.is_current(&file.conn).unwrap(), "{change}");
+    }
+}
