@@ -81,9 +81,11 @@ impl Program {
         if encoded.len().is_multiple_of(COLUMNS) {
             text.push('\n');
         }
-        let to = self.to.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        to.write_all(text.as_bytes())?;
-        to.flush()
+        let to = self.to.as_mut().ok_or_else(|| io::Error::other(ENDED))?;
+        to.write_all(text.as_bytes()).and_then(|()| to.flush()).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => io::Error::other(ENDED),
+            _ => error,
+        })
     }
 
     /// Answers what the program says until it is done: questions by a person, the rest by `take`, which says whether it
@@ -159,8 +161,7 @@ impl Program {
         let mut line = Zeroizing::new(String::with_capacity(STANZA_BYTES));
         let read = (&mut self.from).take(LINE_MAX_BYTES).read_line(&mut line)?;
         if line.pop() != Some('\n') {
-            let ended =
-                if read == 0 { "it ended early, or was ended since it took too long" } else { "a line is too long" };
+            let ended = if read == 0 { ENDED } else { "a line is too long" };
             return Err(io::Error::other(ended));
         }
         Ok(line)
@@ -219,6 +220,7 @@ fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it does not speak the protocol of plugins")
 }
 
+const ENDED: &str = "it ended early, or was ended since it took too long";
 /// Columns of a stanza's body (age specification, "ABNF definition of file header").
 const COLUMNS: usize = 64;
 /// Stanzas that are read in one run: a plugin asks a handful of questions.

@@ -52,7 +52,7 @@ pub async fn run(cx: &Context, args: RemoveArgs) -> Result<(), Failure> {
             );
             prompt::insist(args.yes, &question).await?;
             vault.remove_slot(slot.id).await?;
-            reseal(cx, &vault).await?;
+            reseal(cx, vault).await?;
             Ok(Removed { id: slot.id.to_string(), label: slot.label.clone() })
         })
         .await?;

@@ -40,7 +40,7 @@ pub async fn run(cx: &Context, args: RotateArgs) -> Result<(), Failure> {
         if !args.resume {
             vault.rotate_keys().await?;
         }
-        reseal(cx, &vault).await
+        reseal(cx, vault).await
     })
     .await?;
     cx.printer.print(&Rotated { resumed: args.resume })
