@@ -8,6 +8,7 @@ mod accounts;
 mod blocked;
 mod canaries;
 mod check;
+mod figures;
 mod images;
 mod killed;
 mod manager_faults;

@@ -3,8 +3,17 @@
 //! A checkout is not cloned and is consumed by its check-in; dropping it does no I/O, its time to live is the truth.
 //! Knows no site: what is done with the session is the borrower's.
 
-use std::{sync::Arc, time::Duration};
+mod read;
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+pub use read::ReadError;
 use thiserror::Error;
 use url::Url;
 
@@ -47,6 +56,8 @@ pub struct Checkout {
     is_from_earlier: bool,
     base: Jar,
     lease: LeaseHandle,
+    /// Secrets read under the lease; the audit hears of them at check-in.
+    reads: AtomicU64,
 }
 
 /// Renews the lease of a checkout, from a task beside the one that works.
@@ -154,7 +165,8 @@ impl Vault {
         let (login_epoch, since_ms) = session.as_ref().map_or((0, 0), |s| (s.login_epoch, s.since_ms));
         let jar = session.map_or_else(Jar::new, |session| session.jar);
         let base = jar.duplicate();
-        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease })
+        let reads = AtomicU64::new(0);
+        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease, reads })
     }
 
     /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.
@@ -357,7 +369,11 @@ impl Vault {
             changes.outbox.push(self.report_row(report, owes_account)?);
         }
         changes.items = self.item_rows(&back.items)?;
-        changes.audit.push(self.event(Action::CheckIn, Some(id), back.note.clone())?);
+        let went = match checkout.reads.load(Ordering::Relaxed) {
+            0 => back.note.clone(),
+            reads => format!("{}; secrets read: {reads}", back.note),
+        };
+        changes.audit.push(self.event(Action::CheckIn, Some(id), went)?);
         Ok(changes)
     }
 }

@@ -130,7 +130,7 @@ pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
 pub use age_plugin::{AgePlugins, Asks, Nobody, PluginError, PluginKey, PluginRecipient};
 pub use anchor_file::AnchorFileError;
 pub use audit::{AuditEnd, AuditEntry};
-pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, Receipt};
+pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, ReadError, Receipt};
 pub use items::{Item, ItemChange, ItemKind};
 pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;

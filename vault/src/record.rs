@@ -245,6 +245,20 @@ impl AccountRecord {
     }
 }
 
+/// One field of an account's record, without copies of the others.
+pub(crate) fn account_field(bytes: &[u8], field: Field) -> Result<Option<Secret>, Malformed> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let entries = decoder.map().map_err(|_| Malformed)?.ok_or(Malformed)?;
+    for _ in 0..entries {
+        if decoder.u8().map_err(|_| Malformed)? == FIELDS_KEY {
+            let fields: FieldsV1<'_> = decoder.decode().map_err(|_| Malformed)?;
+            return Ok(field_v1(&fields, field).map(Secret::copy_of));
+        }
+        decoder.skip().map_err(|_| Malformed)?;
+    }
+    Err(Malformed)
+}
+
 impl SessionRecord {
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let jar = self.jar.to_bytes();
@@ -377,6 +391,19 @@ fn fields_v1(fields: &Fields) -> FieldsV1<'_> {
     }
 }
 
+fn field_v1<'a>(v1: &FieldsV1<'a>, field: Field) -> Option<&'a str> {
+    match field {
+        Field::Email => v1.email,
+        Field::Username => v1.username,
+        Field::Password => v1.password,
+        Field::Totp => v1.totp,
+        Field::MailPassword => v1.mail_password,
+        Field::MailAppPassword => v1.mail_app_password,
+        Field::LinkProfile => v1.link_profile,
+        Field::Cookie => v1.cookie,
+    }
+}
+
 fn fields(v1: &FieldsV1<'_>) -> Fields {
     Fields {
         email: v1.email.map(Secret::copy_of),
@@ -430,6 +457,8 @@ fn account_id(bytes: &[u8]) -> Result<AccountId, Malformed> {
     bytes.try_into().map(AccountId::from_bytes).map_err(|_| Malformed)
 }
 
+/// Where an account's map has its fields, as [`AccountV1`] says.
+const FIELDS_KEY: u8 = 3;
 /// A message is bound to revision 1 for good: only where it stands changes, never what it says.
 pub(crate) const MESSAGE_REV: u64 = 1;
 
@@ -437,7 +466,7 @@ pub(crate) const MESSAGE_REV: u64 = 1;
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-    use super::{ItemRecord, LoginIntent, MessageBody, SessionRecord};
+    use super::{ItemRecord, LoginIntent, MessageBody, SessionRecord, account_field};
     use crate::{
         Secret,
         cookies::Jar,
@@ -462,7 +491,11 @@ mod tests {
         assert_eq!(read.to_bytes(), record.to_bytes());
         assert_eq!(read.standing, record.standing);
         assert_eq!(read.owed, record.owed);
-        assert_eq!(read.fields.password.unwrap().expose(), "pässwörd");
+        assert_eq!(read.fields.password.as_ref().unwrap().expose(), "pässwörd");
+        for field in Field::ALL {
+            let one = account_field(&record.to_bytes(), field).unwrap();
+            assert_eq!(one.as_ref().map(Secret::expose), read.fields.value(field).map(Secret::expose), "{field:?}");
+        }
     }
 
     #[test]
@@ -496,6 +529,7 @@ mod tests {
     fn other_bytes_are_refused() {
         for bytes in [&[][..], &[0xa0], &[0xff; 40], b"not cbor"] {
             assert!(AccountRecord::from_bytes(bytes).is_err());
+            assert!(account_field(bytes, Field::Password).is_err());
             assert!(AuditEvent::from_bytes(bytes).is_err());
             assert!(SessionRecord::from_bytes(bytes).is_err());
         }

@@ -19,7 +19,8 @@ pub enum Keyring {
     /// password; open while the person is logged in.
     #[default]
     SecretService,
-    /// The kernel's keys (keyrings(7)): in memory only. Gone after a reboot, and some days after they were last used.
+    /// The kernel's keys (keyrings(7)): in memory only. Gone after a reboot, and some days after they were last used. They
+    /// stand in the user's persistent keyring, which a process reaches through its session keyring.
     Keyutils,
 }
 
@@ -134,7 +135,10 @@ impl Keyring {
             },
             Error::NoStorageAccess(_) => match self {
                 Self::SecretService => "is locked, or there is none on the session's D-Bus",
-                Self::Keyutils => "may not be used: the system or a sandbox does not permit keys (keyctl(2))",
+                Self::Keyutils => {
+                    "may not be used: this process has no session keyring (a login by PAM and a systemd unit have one, as has what \
+                         `keyctl session` runs), or a sandbox forbids keys"
+                }
             },
             Error::BadEncoding(_) | Error::BadDataFormat(..) => "has an entry that is not text",
             Error::Ambiguous(_) => "has several such entries",

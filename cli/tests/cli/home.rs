@@ -86,6 +86,12 @@ impl Home {
         self.finish(self.command(Path::new("/bin/sh"), &all), "")
     }
 
+    /// Runs it in a session keyring of its own, as a login or a systemd unit has one.
+    pub(crate) fn run_in_session(&self, args: &[&str]) -> Ended {
+        let all: Vec<_> = ["session", "-", env!("CARGO_BIN_EXE_latchkey")].iter().chain(args).copied().collect();
+        self.finish(self.command(Path::new("/usr/bin/keyctl"), &all), "")
+    }
+
     pub(crate) fn command(&self, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.dir.path());

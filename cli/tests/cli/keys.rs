@@ -64,16 +64,21 @@ fn what_is_no_one_slot_is_refused_and_nothing_is_left_behind() {
 #[test]
 fn the_kernels_keyring_opens_the_vault_without_asking() {
     let home = Home::new().env("LATCHKEY_KEYRING", "keyutils");
-    let made = home.run(&["init", "--keyring", "--recovery-out", "paper.txt", "--json"]);
+    let made = home.run_in_session(&["init", "--keyring", "--recovery-out", "paper.txt", "--json"]);
     assert_eq!(made.code, 0, "this test needs the kernel's keyring (add_key, keyctl): permit them. {made:?}");
     let public = made.json()["slots"][0]["public_key"].as_str().unwrap().to_owned();
-    home.run(&["account", "list", "--unlock-by-keyring"]).ok();
+    // Each run has another session; what they share is the user's persistent keyring.
+    home.run_in_session(&["account", "list", "--unlock-by-keyring"]).ok();
     home.write(".config/latchkey/config.toml", "keyring = \"keyutils\"\n[unlock]\nkeyring = true\n");
-    home.run(&["account", "list"]).ok();
-    home.run(&["doctor", "--offline"]).stdout.contains("the kernel's keyring").then_some(()).unwrap();
+    home.run_in_session(&["account", "list"]).ok();
+    let seen = home.run(&["doctor", "--offline"]);
+    assert!(seen.stdout.contains("the kernel's keyring"), "{seen:?}");
 
-    Keyring::Keyutils.remove(KEYRING_SERVICE, &public).unwrap();
-    home.run(&["account", "list", "--json"]).refused(4, "unlock_source", "no such entry");
+    let entry = format!("keyring:{public}@{KEYRING_SERVICE}");
+    let forget = format!("keyctl get_persistent @s && keyctl invalidate $(keyctl search @s user {entry})");
+    let forgotten = Command::new("/usr/bin/keyctl").args(["session", "-", "/bin/sh", "-c", &forget]).output().unwrap();
+    assert!(forgotten.status.success(), "{forgotten:?}");
+    home.run_in_session(&["account", "list", "--json"]).refused(4, "unlock_source", "no such entry");
     home.run(&["account", "list", "--identity", "paper.txt"]).ok();
 }
 

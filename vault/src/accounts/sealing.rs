@@ -8,10 +8,10 @@ use crate::{
     audit::no_randomness,
     crypto::{Kind, Place},
     inspect::{open_account, open_session},
-    model::{Account, AccountId, AccountRecord, MessageId},
+    model::{Account, AccountId, AccountRecord, Field, MessageId, Secret},
     names::{Named, account_indexes},
-    record::{MESSAGE_REV, MessageBody, SessionRecord},
-    store::{AccountRow, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
+    record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord, account_field},
+    store::{AccountRow, BoundRow, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
 };
 
 impl Vault {
@@ -93,6 +93,13 @@ impl Vault {
     pub(super) fn open_account(&self, row: &AccountRow) -> Result<Account, StoreError> {
         let name = RowName { kind: Kind::Account as u8, id: *row.id.as_bytes() };
         open_account(&self.keys(), row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
+    }
+
+    /// Opens one field of a row that was found by its id: no index led to it, so none is recomputed.
+    pub(crate) fn open_field(&self, row: &AccountRow, field: Field) -> Result<Option<Secret>, StoreError> {
+        let altered = || StoreError::tampered(Tampering::Substitution, Some(RowName::of(row)));
+        let opened = self.keys().open(row.place(), row.sealed.as_bytes()).map_err(|_| altered())?;
+        account_field(&opened, field).map_err(|_: Malformed| altered())
     }
 
     pub(super) fn open_session(&self, row: &SessionRow) -> Result<SessionRecord, StoreError> {

@@ -35,7 +35,8 @@ pub(super) fn unpad(buffer: &mut Vec<u8>) -> Option<()> {
     let (length, rest) = buffer.split_first_chunk::<LENGTH_BYTES>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let (_, zeros) = rest.split_at_checked(length)?;
-    let exact = padded_bytes(length) == buffer.len() && zeros.iter().all(|byte| *byte == 0);
+    // Or-ed together, since a search for the first that is not zero goes byte by byte.
+    let exact = padded_bytes(length) == buffer.len() && zeros.iter().fold(0, |any, byte| any | byte) == 0;
     exact.then(|| {
         buffer.copy_within(LENGTH_BYTES..LENGTH_BYTES + length, 0);
         buffer.truncate(length);

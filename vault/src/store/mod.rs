@@ -86,6 +86,9 @@ pub trait Store: Send + Sync + 'static {
     /// An account and its session.
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError>;
 
+    /// The account that a hold is on: hold and row are looked at in one snapshot.
+    async fn account_held(&self, hold: Hold) -> Result<HeldAccount, StoreError>;
+
     /// Up to `limit` accounts after `after`, in the order of their ids.
     async fn accounts(
         &self,
@@ -251,6 +254,18 @@ pub enum Taken {
 pub enum Renewed {
     /// Held until then.
     Until(BootStamp),
+    /// No longer the asker's.
+    Fenced,
+}
+
+/// The answer to [`Store::account_held`].
+#[derive(Debug)]
+#[must_use]
+pub enum HeldAccount {
+    /// The hold is live, and this is its account.
+    Row(AccountRow),
+    /// The hold is live, and its account was removed.
+    Removed,
     /// No longer the asker's.
     Fenced,
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use latchkey_vault::{CheckIn, CheckInError, CheckOutError, InitError, Secret, UnlockError, UnlockWith, Vault};
+use latchkey_vault::{
+    CheckIn, CheckInError, CheckOutError, Edit, InitError, ReadError, Secret, UnlockError, UnlockWith, Vault,
+    model::Field,
+};
 
 use crate::common::{Folder, account, ask, mode};
 
@@ -81,5 +84,35 @@ async fn a_holder_whose_time_is_over_is_fenced_and_changes_nothing() {
     assert!(matches!(vault.check_in(stale, &CheckIn::default()).await, Err(CheckInError::Fenced(_))));
     assert!(vault.renew(&mut fresh.lease()).await.unwrap());
     vault.check_in(fresh, &CheckIn::default()).await.unwrap();
+    vault.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_37_a_stale_holder_reads_no_secret_and_a_live_one_reads_it_as_it_is_now() {
+    let folder = Folder::new();
+    let vault = folder.init().await;
+    let id = vault.add_account(account("ann")).await.unwrap();
+    let stale = vault.check_out(id, &ask(0)).await.unwrap();
+    let edit = Edit { fields: vec![(Field::Password, Secret::copy_of("changed"))], ..Edit::default() };
+    vault.edit_account(id, &edit).await.unwrap();
+    let commits = vault.audit_entries(0, 100).await.unwrap().len();
+    assert_eq!(vault.read_secret(&stale, Field::Password).await.unwrap().unwrap().expose(), "changed");
+    assert!(vault.read_secret(&stale, Field::Totp).await.unwrap().is_none(), "it has none");
+    assert_eq!(vault.audit_entries(0, 100).await.unwrap().len(), commits, "a read commits nothing");
+
+    folder.clock.advance(Duration::from_secs(71));
+    let refused = vault.read_secret(&stale, Field::Password).await;
+    assert!(matches!(refused, Err(ReadError::Fenced(of)) if of == id), "its time is over");
+    let fresh = vault.check_out(id, &ask(0)).await.unwrap();
+    assert!(matches!(vault.read_secret(&stale, Field::Password).await, Err(ReadError::Fenced(_))), "a stale token");
+    vault.read_secret(&fresh, Field::Password).await.unwrap();
+    vault.read_secret(&fresh, Field::Username).await.unwrap();
+    vault.check_in(fresh, &CheckIn { note: "went well".into(), ..CheckIn::default() }).await.unwrap();
+    let entries = vault.audit_entries(0, 100).await.unwrap();
+    assert_eq!(entries.last().unwrap().event.detail, "went well; secrets read: 2");
+
+    let lent = vault.check_out(id, &ask(0)).await.unwrap();
+    vault.remove_account(id).await.unwrap();
+    assert!(matches!(vault.read_secret(&lent, Field::Password).await, Err(ReadError::Removed(of)) if of == id));
     vault.close().await.unwrap();
 }

@@ -43,9 +43,9 @@ pub use schema::SCHEMA_VERSION;
 
 use super::{
     AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
-    Finding, Head, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewIncarnation, NewKeys,
-    OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store, StoreError,
-    Taken, Tampering,
+    Finding, Head, HeldAccount, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewIncarnation,
+    NewKeys, OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store,
+    StoreError, Taken, Tampering,
 };
 use crate::{
     crypto::{AuditHead, Header, RekeyStage},
@@ -348,6 +348,10 @@ impl Store for SqliteStore {
         self.readers.account(id)
     }
 
+    async fn account_held(&self, hold: Hold) -> Result<HeldAccount, StoreError> {
+        self.readers.account_held(&hold, || self.clock.boot())
+    }
+
     async fn accounts(
         &self,
         find: FindAccounts,
@@ -455,16 +459,20 @@ fn fill(
 
 /// Looks at one state of the file, however long it takes.
 fn snapshot<T>(conn: &Connection, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let db = |e| database("looking at one state of the file", &e);
     if !conn.is_autocommit() {
         // It is one state already: that of the look around this one.
         return look(conn);
     }
-    conn.execute_batch("BEGIN").map_err(db)?;
+    let run = |sql| {
+        let ran = conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        ran.map_err(|e| database("looking at one state of the file", &e))
+    };
+    run("BEGIN")?;
     let seen = look(conn);
-    // Some errors make SQLite end the transaction by itself; what was seen then says more than that.
+    // Some errors make SQLite end the transaction by itself. Nothing was written, so nothing is committed: SQLite refuses
+    // to commit once it has read a damaged page, and what was seen then says more than that.
     if !conn.is_autocommit() {
-        conn.execute_batch("COMMIT").map_err(db)?;
+        run("ROLLBACK")?;
     }
     seen
 }

@@ -25,11 +25,11 @@ use super::{
 };
 use crate::{
     crypto::AuditHead,
-    model::AccountId,
+    model::{AccountId, BootStamp},
     store::{
-        AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Head, Inspect, ItemRow,
-        KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow, StoreError, Tampering,
-        bucket_of,
+        AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Head, HeldAccount, Hold,
+        Inspect, ItemRow, KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow,
+        StoreError, Tampering, bucket_of,
     },
 };
 
@@ -45,6 +45,8 @@ pub(super) struct Readers {
 struct Pool {
     idle: Vec<Connection>,
     lent: usize,
+    /// Threads that wait for a connection: waking nobody would still be a system call, in every read.
+    waiting: usize,
     closed: bool,
 }
 
@@ -56,7 +58,7 @@ struct Lent<'a> {
 
 impl Readers {
     pub(super) fn new(path: PathBuf, binder: Arc<dyn Binder>, verified: Arc<Verified>) -> Self {
-        let idle = Mutex::new(Pool { idle: Vec::new(), lent: 0, closed: false });
+        let idle = Mutex::new(Pool { idle: Vec::new(), lent: 0, waiting: 0, closed: false });
         Self { path, binder, verified, idle, returned: Condvar::new() }
     }
 
@@ -72,11 +74,27 @@ impl Readers {
         let key = id.as_bytes();
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(key))?;
+            let binder = self.binder.as_ref();
             // The session belongs to the account's revision beside it.
-            snapshot(conn, |conn| {
-                let binder = self.binder.as_ref();
-                let Some(account) = AccountRow::load(conn, binder, key)? else { return Ok(None) };
+            AccountRow::load_then(conn, binder, key, |account| {
+                let Some(account) = account else { return Ok(None) };
                 Ok(Some((account, SessionRow::load(conn, binder, key)?)))
+            })
+        })
+    }
+
+    /// The account of a lease, where the hold is live at the time that `now` gives once the lease was read.
+    pub(super) fn account_held(&self, hold: &Hold, now: impl Fn() -> BootStamp) -> Result<HeldAccount, StoreError> {
+        // An account is leased under its id, which no change of keys changes.
+        let key = &hold.resource.id();
+        self.read(|conn| {
+            self.check_bucket(conn, bucket_of(key))?;
+            let binder = self.binder.as_ref();
+            LeaseRow::load_then(conn, binder, key, |lease| {
+                if !lease.is_some_and(|lease| lease.is_live(hold.token, hold.holder, now())) {
+                    return Ok(HeldAccount::Fenced);
+                }
+                Ok(AccountRow::load(conn, binder, key)?.map_or(HeldAccount::Removed, HeldAccount::Row))
             })
         })
     }
@@ -91,8 +109,7 @@ impl Readers {
         self.read(|conn| {
             let (column, name) = match find {
                 FindAccounts::All => {
-                    let rest = "WHERE {key} > ?1 ORDER BY {key} LIMIT ?2";
-                    return self.select(conn, rest, params![after, limit], |_: &AccountRow| true);
+                    return self.page(conn, params![after, limit]);
                 }
                 FindAccounts::Site(name) => ("ix_site", name),
                 FindAccounts::Login(name) => ("ix_login", name),
@@ -252,8 +269,9 @@ impl Readers {
         Ok(())
     }
 
-    /// The rows that SQLite's indexes lead to. No index is authenticated: of a forged one the MAC tells where SQLite takes
-    /// columns from the index, and `asked` where it takes them from the row.
+    /// The rows whose keys SQLite's indexes lead to. No index is authenticated: a forged one may lead to a stale row that
+    /// the index of the keys does not list, and no bucket counts. So a row is taken by its key, as the check of its bucket
+    /// takes it, and `asked` says whether it is one that was asked for.
     fn select<T: Table>(
         &self,
         conn: &Connection,
@@ -261,11 +279,27 @@ impl Readers {
         args: impl rusqlite::Params,
         asked: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
+        let binder = self.binder.as_ref();
+        let rows = snapshot(conn, |conn| {
+            let keys = T::keys(conn, rest, args)?;
+            let load = |key| match T::load(conn, binder, &key)? {
+                Some(row) if asked(&row) => Ok(row),
+                row => {
+                    let row = row.as_ref().map(RowName::of);
+                    Err(StoreError::tampered(Tampering::Substitution, row))
+                }
+            };
+            keys.into_iter().map(load).collect::<Result<Vec<T>, _>>()
+        })?;
+        rows.iter().try_for_each(|row| self.check_bucket(conn, bucket_of(&row.place().id)))?;
+        Ok(rows)
+    }
+
+    /// The rows after a key, in the order of their keys: the way that the check of a bucket goes as well.
+    fn page<T: Table>(&self, conn: &Connection, after_and_limit: impl rusqlite::Params) -> Result<Vec<T>, StoreError> {
         let mut rows = Vec::new();
-        T::each(conn, self.binder.as_ref(), rest, args, |row: T, _| {
-            if !asked(&row) {
-                return Err(StoreError::tampered(Tampering::Substitution, Some(RowName::of(&row))));
-            }
+        let rest = "WHERE {key} > ?1 ORDER BY {key} LIMIT ?2";
+        T::each(conn, self.binder.as_ref(), rest, after_and_limit, |row: T, _| {
             rows.push(row);
             Ok(())
         })?;
@@ -329,7 +363,9 @@ impl Readers {
                 pool.lent += 1;
                 return Ok(Lent { readers: self, conn: pool.idle.pop() });
             }
+            pool.waiting += 1;
             pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+            pool.waiting -= 1;
         }
         Err(StoreError::Closed)
     }
@@ -346,8 +382,11 @@ impl Drop for Lent<'_> {
         // A connection that failed in the middle of a transaction is not lent again.
         let sound = self.conn.take().filter(|conn| !pool.closed && conn.is_autocommit());
         pool.idle.extend(sound);
+        let waited_for = pool.waiting > 0;
         drop(pool);
-        self.readers.returned.notify_one();
+        if waited_for {
+            self.readers.returned.notify_one();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod keys;
 mod leases;
 mod rows;
 mod schema;
+mod unlisted;
 mod whole;
 
 use latchkey_vault::{

@@ -46,7 +46,7 @@ async fn attack_25_another_schema_is_refused() {
         ),
         (
             "a table without its strictness",
-            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'STRICT, ', '')
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, ' STRICT', '')
                 WHERE name = 'item'"
                 .into(),
         ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use latchkey_vault::{
     AccountId, HolderId,
     crypto::Kind,
-    store::{Changes, FindOutbox, Hold, Renewed, Reserved, RowName, Saved, StepAsk, Store, Taken},
+    store::{Changes, FindOutbox, HeldAccount, Hold, Renewed, Reserved, RowName, Saved, StepAsk, Store, Taken},
 };
 
 use super::{
@@ -115,6 +115,21 @@ pub(super) async fn a_revoked_lease_rests_before_the_next_holder(bench: &Bench) 
     assert_eq!(bench.audit_ids().await, [1, 2]);
 }
 
+pub(super) async fn a_holder_reads_its_account_as_it_is_now(bench: &Bench) {
+    let hold = bench.take(1, 1).await;
+    let read = async || bench.store.account_held(hold).await.unwrap();
+    assert!(matches!(read().await, HeldAccount::Removed), "leased, and no account");
+    for rev in 1..3 {
+        assert_eq!(bench.store.save(accounts([account(1, rev)])).await.unwrap(), Saved::Done);
+        assert!(matches!(read().await, HeldAccount::Row(row) if row.rev == rev));
+    }
+    let removed = bench.store.remove_account(AccountId::from_bytes([1; 16]), 2, vec![]).await.unwrap();
+    assert_eq!(removed, Saved::Done);
+    assert!(matches!(read().await, HeldAccount::Removed));
+    assert_eq!(bench.store.check_in(vec![hold], Changes::default()).await.unwrap(), Saved::Done);
+    assert!(matches!(read().await, HeldAccount::Fenced));
+}
+
 pub(super) async fn what_several_leases_guard_needs_all_of_them(bench: &Bench) {
     let (one, other) = (bench.take(1, 1).await, bench.take(2, 2).await);
     assert_eq!(bench.store.save_held(vec![one, other], items([item(1, 1)])).await.unwrap(), Saved::Done);
@@ -219,6 +234,7 @@ async fn fenced_everywhere(store: &dyn Store, hold: Hold, rev: u64) {
     assert_eq!(store.check_in(vec![hold], changes()).await.unwrap(), fenced);
     let step = StepAsk { hold, secret: name(4), step: 1 << 40, begins_ms: WALL_MS };
     assert_eq!(store.reserve_step(step, changes()).await.unwrap(), Reserved::Fenced);
+    assert!(matches!(store.account_held(hold).await.unwrap(), HeldAccount::Fenced));
     assert_eq!(store.audit(0, 100).await.unwrap().len(), audit, "nothing was written");
     assert_eq!(store.lease(hold.resource.id()).await.unwrap(), lease, "the lease is as it was");
 }

@@ -55,6 +55,7 @@ pub(crate) async fn exercise(make: impl AsyncFn(Arc<dyn Binder>, Arc<dyn Clock>)
             renewing_extends_and_never_shortens,
             another_boot_ends_the_hold_and_starts_the_rest_in_full,
             a_revoked_lease_rests_before_the_next_holder,
+            a_holder_reads_its_account_as_it_is_now,
             what_several_leases_guard_needs_all_of_them,
             a_check_in_writes_everything_and_frees_or_nothing_and_keeps,
             every_write_of_a_lease_is_the_next_revision_and_a_clean_end_leaves_no_times,
