@@ -150,6 +150,32 @@ fn anchors_of_another_length_version_or_spelling_are_refused() {
 }
 
 #[test]
+fn an_announced_root_key_is_accepted_by_the_anchor_that_announces_it_alone() {
+    let old = keyring();
+    let (next, stranger) = (old.rotated().unwrap(), old.rotated().unwrap());
+    let slot = anchor(1, &old).announcing(&next).encode_slot(&old);
+    let (_, read, mac) = Anchor::decode(&[slot, [0; 512]].concat()).unwrap();
+    for (name, keys, accepted) in [("old", &old, true), ("next", &next, true), ("stranger", &stranger, false)] {
+        assert_eq!(read.check(keys, &mac).is_ok(), accepted, "{name}");
+        assert_eq!(read.may_be(&keys.commitment()), accepted, "{name}");
+        assert_eq!(read.announces(keys), name == "next", "{name}");
+    }
+
+    let silent = anchor(1, &old);
+    let other_vault = Anchor { vault: VaultId::from_bytes([8; 16]), ..read.clone() };
+    let after_another = Anchor { commitment: stranger.commitment(), ..read.clone() };
+    for refused in [silent, other_vault, after_another] {
+        assert!(!refused.announces(&next) && refused.check(&next, &mac).is_err(), "{refused:?}");
+    }
+    assert_eq!(slot[144..176], *next.commitment().as_bytes());
+    for at in 144..208 {
+        let (_, changed, mac) = Anchor::decode(&[&restamped(&slot, at, slot[at] ^ 1)[..], &[0; 512]].concat()).unwrap();
+        assert!(!changed.announces(&next) && changed.check(&next, &mac).is_err(), "{at}");
+        assert!(changed.check(&old, &mac).is_ok(), "{at}");
+    }
+}
+
+#[test]
 fn every_changed_byte_of_a_slot_makes_it_torn() {
     let keyring = keyring();
     let slot = anchor(1, &keyring).encode_slot(&keyring);
@@ -196,8 +222,12 @@ proptest! {
         let slot = anchor(1, &keyring).encode_slot(&keyring);
         let changed = restamped(&slot, at, slot[at] ^ bits);
         if let Ok((_, anchor, mac)) = Anchor::decode(&[changed, vec![0; 512]].concat()) {
-            prop_assert!((16..144).contains(&at));
-            prop_assert_eq!(anchor.check_mac(&keyring, &mac), Err(AnchorError::Authentication));
+            match at {
+                16..144 => prop_assert_eq!(anchor.check_mac(&keyring, &mac), Err(AnchorError::Authentication)),
+                // An announcement has a MAC of its own, and this one is of no key that there is.
+                144..208 => prop_assert!(anchor.next.is_some() && !anchor.announces(&keyring)),
+                _ => prop_assert!(false, "{}", at),
+            }
         }
     }
 }

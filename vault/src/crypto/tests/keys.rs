@@ -138,3 +138,33 @@ fn keys_are_absent_from_debug_texts() {
     let how = format!("{:?}", Unlock::Passphrase(&Secret::copy_of("hunter2")));
     assert_eq!(how, "Passphrase([redacted])");
 }
+
+#[test]
+fn a_data_key_that_ended_opens_what_is_in_hand_and_is_stored_nowhere() {
+    let first = keyring();
+    let here = place(Kind::Account, 1, 1);
+    let in_hand = first.seal(here, b"x").unwrap();
+    let both = first.with_new_data_key().unwrap();
+    let alone = both.without_older();
+    let followed = both.reloaded(&alone.sealed_data_keys().unwrap()).unwrap();
+    for (name, keys, stored) in [("both", &both, true), ("alone", &alone, false), ("followed", &followed, false)] {
+        assert_eq!(keys.open(here, in_hand.as_bytes()).unwrap().as_slice(), b"x", "{name}");
+        assert_eq!((keys.epoch(), keys.is_stored(1), keys.is_stored(2)), (2, stored, true), "{name}");
+        assert_eq!(keys.older_epoch(), stored.then_some(1), "{name}");
+        assert_eq!(keys.sealed_data_keys().unwrap().len(), 1 + usize::from(stored), "{name}");
+    }
+}
+
+#[test]
+fn the_old_key_is_needed_until_nothing_is_sealed_under_it() {
+    use crate::crypto::{Rekey, RekeyStage};
+    let stages = [
+        (RekeyStage::Rows, true),
+        (RekeyStage::Leftovers, true),
+        (RekeyStage::Audit, true),
+        (RekeyStage::Scrub, false),
+    ];
+    for (stage, needed) in stages {
+        assert_eq!(Rekey { stage, ..Rekey::begun() }.needs_the_old_key(), needed, "{stage:?}");
+    }
+}

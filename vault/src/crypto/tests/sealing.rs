@@ -26,6 +26,7 @@ fn what_was_sealed_opens_at_its_place_in_its_incarnation_and_later_ones() {
     let mut keyring = keyring();
     let sealed = keyring.seal(HERE, b"hunter2").unwrap();
     keyring.set_incarnation(2);
+    assert_eq!(keyring.incarnation(), 2);
     assert_eq!(keyring.open(HERE, sealed.as_bytes()).unwrap().as_slice(), b"hunter2");
     assert_eq!(Keyring::epoch_of(sealed.as_bytes()), Some(1));
     assert_eq!(format!("{sealed:?}"), "Sealed(1114 bytes)");

@@ -265,6 +265,16 @@ fn a_slot_survives_its_encoding_and_other_encodings_are_refused() {
 }
 
 #[test]
+fn every_kind_has_a_number_and_a_word_of_its_own() {
+    let words = ["passphrase", "identity", "systemd_credential", "recovery", "plugin", "keyring", "combined"];
+    for (number, word) in (1..).zip(words) {
+        let kind = SlotKind::from_u8(number).unwrap();
+        assert_eq!((kind as u8, kind.word()), (number, word));
+    }
+    assert!(SlotKind::from_u8(0).is_none() && SlotKind::from_u8(8).is_none());
+}
+
+#[test]
 fn the_largest_slot_fits_its_bound() {
     let (_, slot) = identity_slot(&keyring());
     let file = vec![0; SLOT_AGE_FILE_MAX_BYTES];

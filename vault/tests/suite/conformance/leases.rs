@@ -168,6 +168,21 @@ pub(super) async fn a_check_in_writes_everything_and_frees_or_nothing_and_keeps(
     assert_eq!(bench.take(1, 2).await.token, token(2));
 }
 
+pub(super) async fn every_write_of_a_lease_is_the_next_revision_and_a_clean_end_leaves_no_times(bench: &Bench) {
+    let rev = async || bench.store.lease([1; 16]).await.unwrap().unwrap().rev;
+    let hold = bench.take(1, 1).await;
+    assert_eq!(rev().await, 1);
+    assert!(matches!(bench.store.renew_lease(hold, TTL).await.unwrap(), Renewed::Until(_)));
+    assert_eq!(rev().await, 2);
+    assert_eq!(bench.store.check_in(vec![hold], Changes::default()).await.unwrap(), Saved::Done);
+    let free = bench.store.lease([1; 16]).await.unwrap().unwrap();
+    assert_eq!((free.rev, free.held, free.until_ms, free.free_at_ms), (3, false, 0, 0));
+    bench.take(1, 2).await;
+    assert_eq!(rev().await, 4);
+    bench.store.revoke_lease([1; 16], vec![]).await.unwrap();
+    assert_eq!(rev().await, 5);
+}
+
 pub(super) async fn a_totp_step_is_reserved_once_and_only_forward(bench: &Bench) {
     let hold = bench.take(1, 1).await;
     let step = |step| StepAsk { hold, secret: name(4), step, begins_ms: WALL_MS };

@@ -58,6 +58,7 @@ pub(crate) async fn exercise(make: impl AsyncFn(Arc<dyn Binder>, Arc<dyn Clock>)
             a_holder_reads_its_account_as_it_is_now,
             what_several_leases_guard_needs_all_of_them,
             a_check_in_writes_everything_and_frees_or_nothing_and_keeps,
+            every_write_of_a_lease_is_the_next_revision_and_a_clean_end_leaves_no_times,
             a_totp_step_is_reserved_once_and_only_forward,
         }
         outbox {

@@ -145,3 +145,15 @@ fn what_was_read_is_current_until_the_file_has_another_header() {
         assert!(!known.is_current(&file.conn).unwrap(), "{change}");
     }
 }
+
+#[test]
+fn a_header_log_with_a_line_too_many_is_found() {
+    let file = File::new();
+    let known = Known::load(&file.conn, &file.binder).unwrap();
+    known.check_log(&file.conn, &file.binder).unwrap();
+    let lines: i64 = file.conn.query_row("SELECT count(*) FROM header_log", [], |row| row.get(0)).unwrap();
+    assert_eq!(lines, 0, "there was no header before the first");
+    file.conn.execute("INSERT INTO header_log VALUES (77, 1, zeroblob(32))", []).unwrap();
+    let found = known.check_log(&file.conn, &file.binder);
+    assert!(matches!(found, Err(StoreError::Tampered { class: Tampering::Header, row: None })));
+}
