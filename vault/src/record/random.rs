@@ -91,6 +91,7 @@ proptest! {
         prop_assert_eq!(&*read.to_bytes(), &*bytes);
         prop_assert_eq!((read.standing, read.owed, read.tags), (record.standing, record.owed, record.tags));
         for field in Field::ALL {
+            // EXPOSE: what a test made up is compared.
             let of = |fields: &Fields| fields.value(field).map(|secret| secret.expose().to_owned());
             prop_assert_eq!(of(&read.fields), of(&record.fields));
             prop_assert_eq!(of(&read.base), of(&record.base));
