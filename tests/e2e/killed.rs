@@ -11,6 +11,7 @@ use latchkey_manager::{Manager, ManagerConfig, NewAccount as ManagerAccount, New
 use latchkey_practice_site::{Behaviour, Fault, FaultPoint, NewAccount, Site, SiteConfig, SiteHandle};
 use latchkey_tests::install::{Install, RUN_LIMIT, result};
 use latchkey_tests::processes::{Running, Signal};
+use latchkey_tests::world::sites_file_within;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -116,7 +117,8 @@ impl Scene {
         let mut config = ManagerConfig::default();
         config.max_retries = 0;
         let manager = Manager::start(config).await.unwrap();
-        let sites = SITES.replace("ORIGIN", &site.origin()).replace("TIMEOUT", &request_timeout_s.to_string());
+        let limits = format!("concurrency = 4, request_timeout_s = {request_timeout_s}, lease_ttl_s = 30");
+        let sites = sites_file_within(&site.origin(), &limits);
         let install = Install::new(&manager, &sites).await;
         let mut expiries = BTreeMap::new();
         for place in 0..ACCOUNTS {
@@ -296,41 +298,3 @@ const TASKS_A_RUN: usize = 7;
 const SITE_DELAY_MS: u64 = 40;
 /// Between two looks at the ledgers: shorter than any request.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-
-const SITES: &str = r##"
-[[site]]
-domain = "practice.test"
-origins = ["ORIGIN"]
-twofa_at_site = true
-limits = { concurrency = 4, request_timeout_s = TIMEOUT, lease_ttl_s = 30 }
-
-[site.login]
-driver = "form"
-page = "/login"
-form = "form#login"
-username_field = "username"
-password_field = "password"
-probe = "/home"
-logged_in = { selector = "#whoami" }
-logged_out = [{ selector = "form#login" }, { location = "/login" }]
-refused = { selector = ".error" }
-locked = { selector = ".locked" }
-banned = { selector = ".banned" }
-challenge = { selector = ".challenge" }
-totp = { form = "form#totp", field = "code" }
-
-[site.post]
-driver = "form"
-page = "/post/new"
-form = "form#post"
-title_field = "title"
-body_field = "body"
-image_field = "image"
-posted = "/u/*/post/*"
-refused = { selector = ".error" }
-
-[site.post.find]
-page = "/u/{username}/posts?marker={title}"
-list = { selector = "#posts" }
-links = "#posts a"
-"##;

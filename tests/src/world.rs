@@ -326,7 +326,13 @@ pub fn body(task: &str) -> String {
 /// The sites file for a practice site at `origin`.
 #[must_use]
 pub fn sites_file(origin: &str) -> String {
-    SITES_FILE.replace("{origin}", origin).replace("{domain}", DOMAIN)
+    sites_file_within(origin, "request_timeout_s = 5, lease_ttl_s = 30")
+}
+
+/// The same with other limits, as the file has them between braces.
+#[must_use]
+pub fn sites_file_within(origin: &str, limits: &str) -> String {
+    SITES_FILE.replace("{origin}", origin).replace("{domain}", DOMAIN).replace("{limits}", limits)
 }
 
 fn paths(folder: &Path) -> VaultPaths {
@@ -348,7 +354,7 @@ domain = "{domain}"
 origins = ["{origin}"]
 twofa_at_site = true
 media_origins = ["{origin}"]
-limits = { request_timeout_s = 5, lease_ttl_s = 30 }
+limits = { {limits} }
 
 [site.login]
 driver = "form"
