@@ -163,7 +163,8 @@ impl From<UnlockError> for Failure {
                 Self::new(Exit::Tampering, "findings", message, hint)
             }
             UnlockError::RolledBack { .. } => {
-                let hint = "if a backup was restored on purpose: `latchkey anchor adopt --accept-rollback --yes`";
+                let hint = "if an older copy was put there on purpose: `latchkey anchor adopt --accept-rollback`; the way \
+                            back to a backup is `latchkey backup restore FILE`, which says first what it rolls back";
                 Self::new(Exit::Tampering, "rollback", message, hint)
             }
             _ => {

@@ -25,11 +25,11 @@ pub enum AnchorCommand {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The anchor tells today's vault from yesterday's. Without it nobody can tell whether somebody put an older file in the
-vault's place: adopt only when you know why it is missing (a new machine, a lost home, a restored backup).
+vault's place: adopt only when you know why it is missing (a new machine, a lost home).
 
 Examples:
   latchkey anchor adopt
-  latchkey anchor adopt --accept-rollback --yes   after a backup was restored on purpose")]
+  latchkey anchor adopt --accept-rollback --yes   after an older copy was put there on purpose")]
 pub struct AdoptArgs {
     /// Accept a vault that is older than its anchor
     #[arg(long)]

@@ -50,7 +50,7 @@ pub enum Command {
     Audit(audit::AuditCommand),
     /// Check every row, record and audit entry of the vault
     Verify(verify::VerifyArgs),
-    /// Accept the vault as it is after its anchor was lost or a backup was restored
+    /// Accept the vault as it is after its anchor was lost or an older copy was put back
     #[command(subcommand)]
     Anchor(anchor::AnchorCommand),
     /// Write a checked backup, or go back to one
