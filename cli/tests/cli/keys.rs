@@ -1,9 +1,8 @@
-//! Key slots: looked at, added, used; keyrings of the system and age plugins for real.
+//! Key slots: looked at, added, used, removed; keyrings of the system for real.
 
 use std::{
     fs,
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
 };
 
@@ -151,45 +150,6 @@ fn the_secret_service_holds_the_key_of_a_slot_and_that_of_the_manager() {
     let with = doctor(&home);
     assert!(!with.contains("no such entry") && !with.contains("manager-key"), "{with}");
 }
-
-#[test]
-fn an_age_plugin_unlocks_after_it_protected_the_slot_and_is_not_asked_for_others() {
-    let home = Home::with_vault();
-    home.write("bin/age-plugin-plain", PLAIN_PLUGIN);
-    fs::set_permissions(home.path("bin/age-plugin-plain"), fs::Permissions::from_mode(0o700)).unwrap();
-    let path = format!("{}:/usr/bin:/bin", home.path("bin").display());
-    let home = home.env("PATH", &path).env("MANAGER_KEY", "canary");
-    home.run(&["key", "add", "--plugin-recipient", "age1plain1qqqqqq"]).ok();
-    let key = home.write("plugin.txt", "# a token\nAGE-PLUGIN-PLAIN-1QQQQQQ\n");
-    let list = ["account", "list", "--identity", key.to_str().unwrap(), "--json"];
-    home.run(&list).ok();
-    let runs = fs::read_to_string(home.path("plugin.log")).unwrap();
-    assert_eq!(
-        runs.lines().collect::<Vec<_>>(),
-        ["--age-plugin=recipient-v1 MANAGER_KEY=", "--age-plugin=identity-v1 MANAGER_KEY="]
-    );
-
-    // No other slot asks it, and without its program there is a clear word.
-    home.run(&["account", "list"]).ok();
-    assert_eq!(fs::read_to_string(home.path("plugin.log")).unwrap(), runs);
-    fs::remove_file(home.path("bin/age-plugin-plain")).unwrap();
-    home.run(&list).refused(4, "unlock_source", "age-plugin-plain is in no folder");
-}
-
-/// A plugin that speaks the protocol and hides nothing: its stanza is the key itself.
-const PLAIN_PLUGIN: &str = r#"#!/bin/sh
-echo "$1 MANAGER_KEY=$MANAGER_KEY" >> "$HOME/plugin.log"
-answer() { printf -- "$1"; read -r _; read -r _; }
-while read -r head; do
-    case $head in
-        "-> wrap-file-key"*) read -r key; answer_with="-> recipient-stanza 0 plain\n$key\n" ;;
-        "-> recipient-stanza 0 plain"*) read -r key; answer_with="-> file-key 0\n$key\n" ;;
-        "-> done"*) read -r _; break ;;
-    esac
-done
-[ -z "$answer_with" ] || answer "$answer_with"
-printf -- '-> done\n\n'
-"#;
 
 /// A session bus of the test's own, which starts a Secret Service when the first asks for one, and ends it with itself.
 pub(crate) struct SecretService {
