@@ -11,3 +11,4 @@ mod keys;
 mod life;
 mod servers;
 mod tampering;
+mod tools;
