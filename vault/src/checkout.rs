@@ -3,6 +3,8 @@
 //! A checkout is not cloned and is consumed by its check-in; dropping it does no I/O, its time to live is the truth.
 //! Knows no site: what is done with the session is the borrower's.
 
+mod holders;
+mod line;
 mod read;
 
 use std::{
@@ -13,6 +15,8 @@ use std::{
     time::Duration,
 };
 
+pub use holders::{LeaseOn, LeaseView, Leases, WaiterView};
+pub(crate) use line::Lines;
 pub use read::ReadError;
 use thiserror::Error;
 use url::Url;
@@ -27,7 +31,7 @@ use crate::{
     names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
-    store::{Changes, HeldAccount, HeldRows, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
+    store::{Changes, HeldAccount, HeldRows, Hold, LeaseMode, Renewed, Resource, Saved, StoreError, Token},
 };
 
 /// How a session is to be lent.
@@ -39,11 +43,13 @@ pub struct CheckOutAsk {
     pub quarantine: Duration,
     /// How long to wait for an account that somebody else has.
     pub wait: Duration,
+    /// Alone, or beside others: then the cookies of all are merged as they come back.
+    pub mode: LeaseMode,
     /// What it is for, for the audit; no secret.
     pub purpose: String,
 }
 
-/// A lent session. Exclusive while its lease lasts; ended by [`Vault::check_in`].
+/// A lent session, lent to nobody else while its lease lasts unless it was asked for shared; ended by [`Vault::check_in`].
 #[derive(Debug)]
 #[must_use = "an account that is not checked in stays taken until its lease expires"]
 pub struct Checkout {
@@ -65,6 +71,8 @@ pub struct Checkout {
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
     what: Leased,
+    /// Which place of it: 0 for an exclusive hold.
+    place: u8,
     token: Token,
     holder: HolderId,
     ttl: Duration,
@@ -140,7 +148,9 @@ pub enum CheckInError {
 }
 
 impl Vault {
-    /// Lends an account's session exclusively; the grant is in the audit before any secret is handed out.
+    /// Lends an account's session; the grant is in the audit before any secret is handed out.
+    ///
+    /// Who has to wait stands in line, first in, first out, over all processes. Dropping the future gives the standing up.
     ///
     /// # Errors
     /// [`CheckOutError`].
@@ -181,7 +191,10 @@ impl Vault {
             let changes = self.changes_of(&checkout, back).await?;
             let hold = self.hold(&checkout.lease).map_err(AccountError::from)?;
             match self.store.check_in(vec![hold], changes).await.map_err(AccountError::from)? {
-                Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.token }),
+                Saved::Done => {
+                    self.lines.ring(&checkout.lease.what);
+                    return Ok(Receipt { account: id, token: checkout.lease.token });
+                }
                 Saved::Fenced(_) => {
                     self.note_of(Action::CheckIn, Outcome::Refused, Some(id), "the lease is lost")
                         .await
@@ -228,61 +241,6 @@ impl Vault {
         }
     }
 
-    /// Takes the account away from whoever holds it: its next call is fenced. For operators.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn revoke_lease(&self, id: AccountId) -> Result<(), StoreError> {
-        let audit = vec![self.event(Action::Revoke, Some(id), "lease taken away")?];
-        self.store.revoke_lease(*id.as_bytes(), audit).await
-    }
-
-    /// How long the present hold of an account lasts; none where nobody holds it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn held_for(&self, id: AccountId) -> Result<Option<Duration>, StoreError> {
-        let now = self.opener.clock.boot();
-        let lease = self.store.lease(*id.as_bytes()).await?;
-        let live = lease.filter(|lease| {
-            let this_life = lease.token.incarnation == self.keys().incarnation() && lease.boot_id == now.boot_id;
-            lease.held && this_life && now.ms < lease.until_ms
-        });
-        Ok(live.map(|lease| Duration::from_millis(lease.until_ms - now.ms)))
-    }
-
-    /// Takes a lease, waiting up to `ask.wait` for it; else says when it is worth asking again.
-    pub(crate) async fn take(
-        &self,
-        what: Leased,
-        ask: &CheckOutAsk,
-        account: Option<AccountId>,
-    ) -> Result<Result<LeaseHandle, Duration>, StoreError> {
-        let holder = self.store.holder();
-        let mut again = Again::new();
-        let deadline = tokio::time::Instant::now() + ask.wait;
-        loop {
-            let audit = self.event(Action::Grant, account, ask.purpose.clone())?;
-            let resource = self.resource(&what)?;
-            let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
-            match self.store.take_lease(lease, vec![audit]).await {
-                Err(StoreError::Rekeyed) if again.once_more() => {}
-                Err(error) => return Err(error),
-                Ok(Taken::Granted { token, until }) => {
-                    return Ok(Ok(LeaseHandle { what, token, holder, ttl: ask.ttl, until_ms: until.ms }));
-                }
-                Ok(Taken::Held { retry_in }) => {
-                    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-                    if left.is_zero() {
-                        return Ok(Err(retry_in));
-                    }
-                    // A holder may check in at any moment, in this process or another: look often, but not always.
-                    tokio::time::sleep(retry_in.clamp(POLL_MIN, POLL_MAX).min(left)).await;
-                }
-            }
-        }
-    }
-
     /// Gives a lease back with nothing changed.
     pub(crate) async fn release(
         &self,
@@ -300,7 +258,10 @@ impl Vault {
         loop {
             match self.store.check_in(vec![self.hold(lease)?], changes.clone()).await {
                 Err(StoreError::Rekeyed) if again.once_more() => {}
-                saved => return saved,
+                saved => {
+                    self.lines.ring(&lease.what);
+                    return saved;
+                }
             }
         }
     }
@@ -318,7 +279,7 @@ impl Vault {
 
     /// The hold as the store knows it under the keys as they are now.
     pub(crate) fn hold(&self, lease: &LeaseHandle) -> Result<Hold, StoreError> {
-        Ok(Hold { resource: self.resource(&lease.what)?, token: lease.token, holder: lease.holder })
+        Ok(Hold { resource: self.resource(&lease.what)?, place: lease.place, token: lease.token, holder: lease.holder })
     }
 
     fn resource(&self, what: &Leased) -> Result<Resource, StoreError> {
@@ -487,8 +448,3 @@ pub(crate) fn take_cookie(
 fn evidence(standing: &Standing) -> String {
     if standing.evidence.is_empty() { String::new() } else { format!(": {}", standing.evidence) }
 }
-
-/// Between two looks at a lease that somebody else holds.
-const POLL_MIN: Duration = Duration::from_millis(20);
-/// See [`POLL_MIN`]: a waiter notices a check-in at most this late.
-const POLL_MAX: Duration = Duration::from_millis(250);

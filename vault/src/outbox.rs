@@ -27,7 +27,8 @@ use crate::{
     names::{Again, Named},
     record::MessageBody,
     store::{
-        Changes, FindOutbox, Lane, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement, StoreError, Tampering,
+        Changes, FindOutbox, Lane, LeaseMode, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement,
+        StoreError, Tampering,
     },
 };
 
@@ -117,7 +118,8 @@ impl Vault {
             ttl: LANE_TTL,
             quarantine: Duration::ZERO,
             wait: Duration::ZERO,
-            purpose: format!("outbox lane {}", lane as u8),
+            mode: LeaseMode::Exclusive,
+            purpose: lane_purpose(lane),
         };
         Ok(self.take(what, &ask, None).await?.ok().map(|lease| LaneHold { lease, lane }))
     }
@@ -420,6 +422,11 @@ impl Vault {
 pub fn backoff(tries: u32) -> Duration {
     let full = BACKOFF_FIRST.saturating_mul(1 << tries.min(16)).min(BACKOFF_MAX);
     full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}
+
+/// What a lane's lease is for, as the audit says.
+pub(crate) fn lane_purpose(lane: Lane) -> String {
+    format!("outbox lane {}", lane as u8)
 }
 
 fn delivery_of(class: Class, error: String, tries: u32) -> Delivery {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use latchkey_vault::{
-    AccountId, AccountView, CheckIn, CheckOutAsk, RefreshAsk, RefreshedBy, SessionView, Vault,
+    AccountId, AccountView, CheckIn, CheckOutAsk, LeaseMode, RefreshAsk, RefreshedBy, SessionView, Vault,
     cookies::Jar,
     login::build_auth,
     site_http::{SiteClient, Transport},
@@ -200,6 +200,7 @@ async fn forget(vault: &Vault, id: AccountId) -> Result<(), Failure> {
         ttl: FORGET_WITHIN,
         quarantine: Duration::ZERO,
         wait: Duration::ZERO,
+        mode: LeaseMode::Exclusive,
         purpose: "refresh --force".to_owned(),
     };
     let mut checkout = vault.check_out(id, &ask).await?;

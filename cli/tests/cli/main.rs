@@ -8,6 +8,7 @@ mod bad_input;
 mod home;
 mod init;
 mod keys;
+mod lease;
 mod life;
 mod pin;
 mod servers;

@@ -10,7 +10,7 @@ use crate::{
     checkout::Leased,
     crypto::{SlotRecipient, generate_identity},
     model::{Actor, Fields},
-    store::{Changes, FindItems, Hold, Reserved, Resource, StepAsk, sqlite::killing},
+    store::{Changes, FindItems, Hold, LeaseMode, Reserved, Resource, StepAsk, sqlite::killing},
     totp::Totp,
 };
 
@@ -193,7 +193,7 @@ fn opener() -> Opener {
 
 fn ask() -> CheckOutAsk {
     let (ttl, quarantine) = (std::time::Duration::from_secs(60), std::time::Duration::ZERO);
-    CheckOutAsk { ttl, quarantine, wait: std::time::Duration::ZERO, purpose: "test".into() }
+    CheckOutAsk { ttl, quarantine, wait: std::time::Duration::ZERO, mode: LeaseMode::Exclusive, purpose: "test".into() }
 }
 
 const DIR: &str = "LATCHKEY_TEST_REKEY_DIR";

@@ -12,8 +12,8 @@ use std::{
 };
 
 use latchkey_vault::{
-    AccountId, AccountSecret, CheckIn, CheckOutAsk, Opener, Secret, SystemClock, UnlockWith, Vault, VaultPaths,
-    model::Actor,
+    AccountId, AccountSecret, CheckIn, CheckOutAsk, LeaseMode, Opener, Secret, SystemClock, UnlockWith, Vault,
+    VaultPaths, model::Actor,
 };
 
 use crate::common::{Folder, account};
@@ -181,6 +181,7 @@ async fn pairs_of(folder: &Path, id: AccountId, pairs: u64, ttl_s: u64) {
         ttl: Duration::from_secs(ttl_s),
         quarantine: Duration::from_millis(100),
         wait: Duration::from_secs(240),
+        mode: LeaseMode::Exclusive,
         purpose: "pair".into(),
     };
     let url = "https://site.test/".parse().unwrap();
@@ -227,6 +228,7 @@ async fn release_for_ever(folder: &Path, id: AccountId) {
         // The one before may have been killed with the account in hand.
         quarantine: Duration::ZERO,
         wait: Duration::from_secs(60),
+        mode: LeaseMode::Exclusive,
         purpose: "release".into(),
     };
     loop {

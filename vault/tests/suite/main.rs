@@ -13,6 +13,7 @@ mod documents;
 mod edits;
 mod full;
 mod life;
+mod lines;
 mod memory;
 mod pin;
 mod processes;
