@@ -7,7 +7,7 @@ mod read;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,7 +27,7 @@ use crate::{
     names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
-    store::{Changes, HeldAccount, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
+    store::{Changes, HeldAccount, HeldRows, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
 };
 
 /// How a session is to be lent.
@@ -57,6 +57,8 @@ pub struct Checkout {
     lease: LeaseHandle,
     /// Secrets read under the lease; the audit hears of them at check-in.
     reads: AtomicU64,
+    /// The rows that the newest of those reads found authentic.
+    known: Mutex<Option<Arc<HeldRows>>>,
 }
 
 /// Renews the lease of a checkout, from a task beside the one that works.
@@ -163,8 +165,8 @@ impl Vault {
         let (login_epoch, since_ms) = session.as_ref().map_or((0, 0), |s| (s.login_epoch, s.since_ms));
         let jar = session.map_or_else(Jar::new, |session| session.jar);
         let base = jar.duplicate();
-        let reads = AtomicU64::new(0);
-        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease, reads })
+        let (reads, known) = (AtomicU64::new(0), Mutex::new(None));
+        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease, reads, known })
     }
 
     /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.
@@ -427,8 +429,8 @@ impl Checkout {
         let read = vault.account_and_session(id).await;
         let is_from_earlier = vault.session_is_from_earlier(id).await?;
         // Held still, so it was held when that was read.
-        match vault.store.account_held(vault.hold(&self.lease)?).await? {
-            HeldAccount::Row(_) => {}
+        match vault.store.account_held(vault.hold(&self.lease)?, None).await? {
+            HeldAccount::Rows(_) => {}
             HeldAccount::Removed => return Err(ReadError::Removed(id)),
             HeldAccount::Fenced => return Err(ReadError::Fenced(id)),
         }
