@@ -175,7 +175,7 @@ impl Prey {
     /// The files as `cp` finds them while a worker has the vault open: its last commit, new notes of bob, is in the log.
     /// The anchor is that of the commit.
     async fn running(&self, notes: &str) -> Files {
-        let paths = VaultPaths { file: self.home.vault_file(), anchors: self.home.anchors() };
+        let paths = VaultPaths { file: self.home.vault_file(), anchors: self.home.anchors(), pin: None };
         let key = Secret::new(fs::read_to_string(self.home.path("identity.txt")).unwrap());
         let actor = Actor { uid: 7, user: String::new(), pid: 1, name: "w-1".into() };
         let opener = Opener { actor, clock: Arc::new(SystemClock::new().unwrap()) };
