@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use rusqlite::Connection;
 
@@ -59,7 +59,7 @@ impl File {
     pub(super) fn fork(&self) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("v.db");
-        let plain = Connection::open(self.dir.path().join("v.db")).unwrap();
+        let plain = Connection::open(self.path()).unwrap();
         plain.execute("VACUUM INTO ?1", [path.to_str().unwrap()]).unwrap();
         let keys = Arc::clone(&self.keys);
         let binder = KeyBinder::new(Arc::clone(&keys));
@@ -97,6 +97,10 @@ impl File {
     /// What the file's header vouches for.
     pub(super) fn known(&self) -> Known {
         Known::load(&self.conn, &self.binder).unwrap()
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.path().join("v.db")
     }
 
     /// How many rows a table has.
