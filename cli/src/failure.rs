@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use latchkey_vault::{
-    AccountError, AddSlotError, AnchorFileError, BackupError, CheckInError, CheckOutError, InitError, PluginError,
-    RefreshError, RekeyError, RestoreError, UnlockError,
+    AccountError, AddSlotError, AnchorFileError, BackupError, CheckInError, CheckOutError, InitError, PinError,
+    PluginError, RefreshError, RekeyError, RestoreError, UnlockError,
     account_api::ReadError,
     crypto::SlotError,
     manager_http::CallError,
@@ -35,12 +35,20 @@ pub struct Failure {
     pub message: String,
     /// What to do next.
     pub hint: String,
+    /// What it amounts to, where the vault is not as it was written.
+    pub tampering: Option<Tampering>,
 }
 
 impl Failure {
     /// A failure in these words.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { exit, code, message: message.into(), hint: hint.into() }
+        Self { exit, code, message: message.into(), hint: hint.into(), tampering: None }
+    }
+
+    /// The same, where the vault is not as it was written.
+    #[must_use]
+    fn amounting_to(self, class: Tampering) -> Self {
+        Self { tampering: Some(class), ..self }
     }
 
     /// Arguments that do not fit together.
@@ -80,7 +88,8 @@ impl From<FileError> for Failure {
             FileError::Newer { .. } => ("vault_newer", "install a latchkey that is at least as new as the vault"),
             _ => ("vault_unsafe", "see `latchkey doctor` for the permissions of every file"),
         };
-        Self::new(Exit::Vault, code, error.to_string(), hint)
+        let tampering = matches!(error, FileError::Damaged).then_some(Tampering::Corruption);
+        Self { tampering, ..Self::new(Exit::Vault, code, error.to_string(), hint) }
     }
 }
 
@@ -92,11 +101,11 @@ impl From<StoreError> for Failure {
             StoreError::Tampered { class: Tampering::Rollback, .. } => {
                 let hint = "find out who put an older file in its place; to go back to a backup on purpose: \
                             `latchkey backup restore`";
-                Self::new(Exit::Tampering, "rollback", message, hint)
+                Self::new(Exit::Tampering, "rollback", message, hint).amounting_to(Tampering::Rollback)
             }
-            StoreError::Tampered { .. } => {
+            StoreError::Tampered { class, .. } => {
                 let hint = "do not go on with this file: keep it as evidence, run `latchkey verify`, restore a backup";
-                Self::new(Exit::Tampering, "tampered", message, hint)
+                Self::new(Exit::Tampering, "tampered", message, hint).amounting_to(class)
             }
             StoreError::Full => {
                 Self::new(Exit::Failure, "disk_full", message, "free some space, then repeat the command")
@@ -135,9 +144,35 @@ impl From<RekeyError> for Failure {
     }
 }
 
+impl From<PinError> for Failure {
+    fn from(error: PinError) -> Self {
+        let message = error.to_string();
+        let (exit, code, hint) = match error {
+            PinError::Missing => (Exit::Tampering, "pin_missing", "if you know why it is gone: `latchkey anchor pin`"),
+            PinError::Damaged => (Exit::Tampering, "pin_damaged", "find out how; then `latchkey anchor adopt`"),
+            PinError::RolledBack { .. } => {
+                let hint = "find out who put older files there; if that was meant: `latchkey anchor adopt \
+                            --accept-rollback`; the way back to a backup is `latchkey backup restore FILE`";
+                (Exit::Tampering, "rollback", hint)
+            }
+            PinError::OtherRoot => {
+                (Exit::Tampering, "pin_other_root", "find out which of them is the older one before anything else")
+            }
+            _ => {
+                let hint = "unlock the keyring that `pin` in the settings names, or run this in a session that has it; if \
+                            it is gone for good, name another one there, then `latchkey anchor pin`";
+                (Exit::Locked, "pin_unreachable", hint)
+            }
+        };
+        Self::new(exit, code, message, hint)
+    }
+}
+
 impl From<AnchorFileError> for Failure {
     fn from(error: AnchorFileError) -> Self {
-        let (code, hint) = match &error {
+        let message = error.to_string();
+        let (code, hint) = match error {
+            AnchorFileError::Pin(error) => return error.into(),
             AnchorFileError::Missing { .. } => {
                 ("anchor_missing", "check --anchors; if the anchor is gone for good: `latchkey anchor adopt`")
             }
@@ -148,7 +183,7 @@ impl From<AnchorFileError> for Failure {
             }
             _ => ("anchor_io", "check disk and permissions of the folder of anchors"),
         };
-        Self::new(Exit::Tampering, code, error.to_string(), hint)
+        Self::new(Exit::Tampering, code, message, hint)
     }
 }
 

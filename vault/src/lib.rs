@@ -21,7 +21,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // The anchor lies apart from the file, so that copying one back does not bring the other.
 //! let home = tempfile::tempdir()?;
-//! let paths = VaultPaths { file: home.path().join("vault/vault.db"), anchors: home.path().join("anchors") };
+//! let paths = VaultPaths { file: home.path().join("vault/vault.db"), anchors: home.path().join("anchors"), pin: None };
 //! let clock = Arc::new(SystemClock::new()?);
 //! let actor = Actor { uid: 1000, user: "ann".into(), pid: std::process::id(), name: "example".into() };
 //! let opener = Opener { actor, clock: clock.clone() };
@@ -113,6 +113,7 @@ pub mod manager_http;
 pub mod model;
 mod names;
 mod outbox;
+mod pin;
 mod record;
 mod refresh;
 mod rekey;
@@ -126,7 +127,7 @@ pub mod totp;
 mod vault;
 mod views;
 
-pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
+pub use accounts::{AccountError, Admissible, Edit, NewAccount, Pulled, admissible};
 pub use age_plugin::{AgePlugins, Asks, Nobody, PluginError, PluginKey, PluginRecipient};
 pub use anchor_file::AnchorFileError;
 pub use audit::{AuditEnd, AuditEntry};
@@ -134,8 +135,12 @@ pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, 
 pub use items::{Item, ItemChange, ItemKind};
 pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
-pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
+pub use model::{
+    AccountId, AccountSecret, AccountView, BootStamp, Clock, HolderId, ManualClock, MessageId, Revealed, Secret,
+    SystemClock, VaultId,
+};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
+pub use pin::{PinError, PinPlace, PinPlaceError, pinned_commit};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use rekey::{RekeyError, Resealing};
 pub use vault::{

@@ -9,5 +9,7 @@ mod home;
 mod init;
 mod keys;
 mod life;
+mod pin;
 mod servers;
 mod tampering;
+mod tools;

@@ -14,6 +14,7 @@ mod edits;
 mod full;
 mod life;
 mod memory;
+mod pin;
 mod processes;
 mod refresh;
 mod rekey;

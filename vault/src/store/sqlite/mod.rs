@@ -45,9 +45,9 @@ pub use schema::SCHEMA_VERSION;
 
 use super::{
     AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
-    Finding, Head, HeldAccount, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewIncarnation,
-    NewKeys, OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store,
-    StoreError, Taken, Tampering,
+    Finding, Head, HeldAccount, HeldRows, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit,
+    NewIncarnation, NewKeys, OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle,
+    StepAsk, Store, StoreError, Taken, Tampering,
 };
 use crate::{
     crypto::{AuditHead, Header, RekeyStage},
@@ -86,7 +86,10 @@ impl SqliteFile {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         profile::check_path(path)?;
         let identity = profile::identity(path)?;
+        let has_log = fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0);
         let conn = profile::connect(path, true)?;
+        // Until it is authenticated: a file that is refused is evidence, and its log with it.
+        profile::keep_log(&conn, has_log)?;
         profile::check_schema(&conn)?;
         // The file that SQLite has opened is the one that was looked at.
         if profile::identity(path)? != identity {
@@ -200,6 +203,7 @@ impl SqliteFile {
             known.check_keys(&self.keys)?;
             Ok(known)
         })?;
+        profile::keep_log(&self.conn, false)?;
         let verified = Arc::new(known::Verified::new());
         let readers = Arc::new(reader::Readers::new(self.path.clone(), Arc::clone(&binder), Arc::clone(&verified)));
         let incarnation_since_ms = AtomicI64::new(known.header.incarnation_since_ms);
@@ -350,8 +354,8 @@ impl Store for SqliteStore {
         self.readers.account(id)
     }
 
-    async fn account_held(&self, hold: Hold) -> Result<HeldAccount, StoreError> {
-        self.readers.account_held(&hold, || self.clock.boot())
+    async fn account_held(&self, hold: Hold, known: Option<Arc<HeldRows>>) -> Result<HeldAccount, StoreError> {
+        self.readers.account_held(&hold, known.as_deref(), || self.clock.boot())
     }
 
     async fn accounts(
