@@ -20,6 +20,8 @@ mod salvage;
 mod schema;
 mod scrub;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod turn;
 mod tx;
 mod verbs;
