@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use latchkey_vault::{
-    AccountError, AddSlotError, AnchorFileError, BackupError, CheckInError, CheckOutError, InitError, PluginError,
-    RefreshError, RekeyError, RestoreError, UnlockError,
+    AccountError, AddSlotError, AnchorFileError, BackupError, CheckInError, CheckOutError, InitError, PinError,
+    PluginError, RefreshError, RekeyError, RestoreError, UnlockError,
     account_api::ReadError,
     crypto::SlotError,
     manager_http::CallError,
@@ -135,9 +135,35 @@ impl From<RekeyError> for Failure {
     }
 }
 
+impl From<PinError> for Failure {
+    fn from(error: PinError) -> Self {
+        let message = error.to_string();
+        let (exit, code, hint) = match error {
+            PinError::Missing => (Exit::Tampering, "pin_missing", "if you know why it is gone: `latchkey anchor pin`"),
+            PinError::Damaged => (Exit::Tampering, "pin_damaged", "find out how; then `latchkey anchor adopt`"),
+            PinError::RolledBack { .. } => {
+                let hint = "find out who put older files there; if that was meant: `latchkey anchor adopt \
+                            --accept-rollback`; the way back to a backup is `latchkey backup restore FILE`";
+                (Exit::Tampering, "rollback", hint)
+            }
+            PinError::OtherRoot => {
+                (Exit::Tampering, "pin_other_root", "find out which of them is the older one before anything else")
+            }
+            _ => {
+                let hint = "unlock the keyring that `pin` in the settings names, or run this in a session that has it; if \
+                            it is gone for good, name another one there, then `latchkey anchor pin`";
+                (Exit::Locked, "pin_unreachable", hint)
+            }
+        };
+        Self::new(exit, code, message, hint)
+    }
+}
+
 impl From<AnchorFileError> for Failure {
     fn from(error: AnchorFileError) -> Self {
-        let (code, hint) = match &error {
+        let message = error.to_string();
+        let (code, hint) = match error {
+            AnchorFileError::Pin(error) => return error.into(),
             AnchorFileError::Missing { .. } => {
                 ("anchor_missing", "check --anchors; if the anchor is gone for good: `latchkey anchor adopt`")
             }
@@ -148,7 +174,7 @@ impl From<AnchorFileError> for Failure {
             }
             _ => ("anchor_io", "check disk and permissions of the folder of anchors"),
         };
-        Self::new(Exit::Tampering, code, error.to_string(), hint)
+        Self::new(Exit::Tampering, code, message, hint)
     }
 }
 

@@ -207,11 +207,11 @@ fn same(one: &Account, other: &Account) -> bool {
 
 fn opener() -> Opener {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(1_790_000_000_000));
-    Opener { actor: Actor { uid: 0, pid: 1, name: "fuzz".into() }, clock }
+    Opener { actor: Actor { uid: 0, user: String::new(), pid: 1, name: "fuzz".into() }, clock }
 }
 
 fn paths(folder: &Path) -> VaultPaths {
-    VaultPaths { file: folder.join("vault/vault.db"), anchors: folder.join("anchors") }
+    VaultPaths { file: folder.join("vault/vault.db"), anchors: folder.join("anchors"), pin: None }
 }
 
 fn make_folders(folder: &Path) {

@@ -20,5 +20,6 @@ mod site_faults;
 mod stop;
 mod tampered;
 mod tasks;
+mod unlocking;
 mod wordpress_fixture;
 mod wordpress_job;

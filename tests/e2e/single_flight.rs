@@ -140,7 +140,7 @@ async fn four_processes_that_were_refused_the_same_session_cause_one_login() {
 async fn refresh_as_child(scene: &Value) {
     latchkey_tests::servers::install_tls_provider();
     let text = |name: &str| scene[name].as_str().unwrap();
-    let paths = VaultPaths { file: text("file").into(), anchors: text("anchors").into() };
+    let paths = VaultPaths { file: text("file").into(), anchors: text("anchors").into(), pin: None };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().unwrap());
     let opener = Opener {
         actor: Actor { uid: 0, user: "root".into(), pid: std::process::id(), name: "child".into() },

@@ -97,7 +97,7 @@ fn tail(output: &[u8]) -> String {
 const TAIL_CHARS: usize = 2000;
 
 /// Every row, by number.
-pub const ROWS: [Row; 42] = [
+pub const ROWS: [Row; 43] = [
     Row { no: 1, attack: "row swap" },
     Row { no: 2, attack: "field swap" },
     Row { no: 3, attack: "transplant from another vault" },
@@ -140,6 +140,7 @@ pub const ROWS: [Row; 42] = [
     Row { no: 40, attack: "cookie exfiltration" },
     Row { no: 41, attack: "hostile site or manager" },
     Row { no: 42, attack: "canaries in every output" },
+    Row { no: 43, attack: "one half of a combined slot" },
 ];
 
 #[cfg(test)]

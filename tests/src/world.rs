@@ -336,7 +336,7 @@ pub fn sites_file_within(origin: &str, limits: &str) -> String {
 }
 
 fn paths(folder: &Path) -> VaultPaths {
-    VaultPaths { file: folder.join("vault/vault.db"), anchors: folder.join("anchors") }
+    VaultPaths { file: folder.join("vault/vault.db"), anchors: folder.join("anchors"), pin: None }
 }
 
 fn opener(clock: &Arc<dyn Clock>) -> Opener {

@@ -2,6 +2,10 @@
 //!
 //! It says which commit the vault had reached, so that yesterday's file is not taken for today's. A keeper advances it
 //! at once when idle, at least once a second under load, and at close; what was committed since is the stated window.
+//! Where a pin is set, the same is kept there, by the same rules but less often.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::{self, File},
@@ -20,9 +24,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::{
-    KeyBinder,
+    KeyBinder, VaultPaths,
     crypto::{ANCHOR_FILE_BYTES, ANCHOR_SLOT_BYTES, Anchor, AnchorError, Announcement, Keyring},
     model::VaultId,
+    pin::{Pin, PinError},
     store::{Head, StoreError, sqlite::check_private},
 };
 
@@ -55,6 +60,9 @@ pub enum AnchorFileError {
     /// It or its folder is open to others.
     #[error(transparent)]
     Unsafe(StoreError),
+    /// The pin, which says the same in another place, does not agree or cannot be used.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// It cannot be read or written.
     #[error("the anchor cannot be {during}: {source}")]
     Io {
@@ -65,10 +73,11 @@ pub enum AnchorFileError {
     },
 }
 
-/// The anchor file of one vault.
+/// The anchor file of one vault, and its pin where one is set.
 #[derive(Clone, Debug)]
 pub(crate) struct AnchorFile {
     path: PathBuf,
+    pin: Option<Pin>,
 }
 
 /// Keeps the anchor at the newest commit.
@@ -77,13 +86,22 @@ pub(crate) struct Keeper {
     file: Option<AnchorFile>,
     keys: Arc<KeyBinder>,
     head: watch::Receiver<Head>,
-    running: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
+    running: Mutex<Vec<Running>>,
 }
 
+/// A thread, and what ends it when it is dropped.
+type Running = (SyncSender<()>, JoinHandle<()>);
+
 impl AnchorFile {
-    /// The file for `vault` in the folder of anchors.
-    pub(crate) fn of(folder: &Path, vault: VaultId) -> Self {
-        Self { path: folder.join(format!("{vault}.anchor")) }
+    /// The file for `vault` in the folder of anchors, and its pin.
+    pub(crate) fn of(paths: &VaultPaths, vault: VaultId) -> Self {
+        let pin = paths.pin.as_ref().map(|place| Pin::of(place, &paths.anchors, vault));
+        Self { path: paths.anchors.join(format!("{vault}.anchor")), pin }
+    }
+
+    /// The pin, where one is set.
+    pub(crate) const fn pin(&self) -> Option<&Pin> {
+        self.pin.as_ref()
     }
 
     /// Reads and checks everything that can be checked without keys. The MAC is returned for the check with them.
@@ -105,7 +123,8 @@ impl AnchorFile {
         Ok((anchor, mac))
     }
 
-    /// Makes the file (mode 0600, its folder 0700), or replaces it: the first anchor of a vault, or an adopted one.
+    /// Makes the file (mode 0600, its folder 0700), or replaces it: the first anchor of a vault, or an adopted one. Then the
+    /// same with its pin.
     pub(crate) fn write_first(&self, keys: &Keyring, head: Head) -> Result<(), AnchorFileError> {
         let io = |during| move |source| AnchorFileError::Io { during, source };
         if let Some(folder) = self.path.parent() {
@@ -120,7 +139,8 @@ impl AnchorFile {
         file.write_all_at(&bytes, 0).and_then(|()| file.sync_all()).map_err(io("written"))?;
         fs::rename(&making, &self.path).map_err(io("named"))?;
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("synced"))
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("synced"))?;
+        self.pin.as_ref().map_or(Ok(()), |pin| Ok(pin.write_first(keys, &anchor(keys, head, 1, None))?))
     }
 
     /// Moves the anchor forward to `head`, never back. Processes that share the vault take turns by a lock on the file.
@@ -130,20 +150,18 @@ impl AnchorFile {
     /// # Errors
     /// [`AnchorFileError::OtherRoot`] where it follows another root key, which it does not announce.
     pub(crate) fn advance(&self, keys: &Keyring, head: Head) -> Result<(), AnchorFileError> {
-        self.rewrite(keys, |now| {
-            if !now.commitment.check(&keys.commitment()) {
-                return now.announces(keys).then(|| anchor(keys, head, now.sequence + 1, None));
-            }
-            (now.counter < head.counter).then(|| anchor(keys, head, now.sequence + 1, now.next))
-        })
+        self.rewrite(keys, |now| advanced(now, keys, head))
     }
 
-    /// Tells the anchor which root key is about to be installed; durable when this returns.
+    /// Moves the pin, where one is set, in the same way.
+    fn advance_pin(&self, keys: &Keyring, head: Head) -> Result<(), PinError> {
+        self.pin.as_ref().map_or(Ok(()), |pin| pin.try_rewrite(keys, |now| advanced(now, keys, head)))
+    }
+
+    /// Tells anchor and pin which root key is about to be installed; durable when this returns.
     fn announce(&self, keys: &Keyring, next: &Keyring) -> Result<(), AnchorFileError> {
-        self.rewrite(keys, |now| {
-            let ours = now.commitment.check(&keys.commitment());
-            ours.then(|| Anchor { sequence: now.sequence + 1, ..now.clone() }.announcing(next))
-        })
+        self.rewrite(keys, |now| announcing(now, keys, next))?;
+        self.pin.as_ref().map_or(Ok(()), |pin| Ok(pin.rewrite(keys, |now| announcing(now, keys, next))?))
     }
 
     /// Writes what `change` makes of the anchor, where it makes something of it, while no other process does.
@@ -170,7 +188,7 @@ impl AnchorFile {
 }
 
 impl Keeper {
-    /// Starts the thread that follows `head`; `reached` is told which commit the anchor holds.
+    /// Starts the threads that follow `head`; `reached` is told which commit the anchor holds.
     pub(crate) fn start(
         file: AnchorFile,
         keys: Arc<KeyBinder>,
@@ -203,18 +221,22 @@ impl Keeper {
                 }
             })?
         };
-        Ok(Self { file: Some(file), keys, head, running: Mutex::new(Some((stop, thread))) })
+        let mut running = vec![(stop, thread)];
+        if file.pin.is_some() {
+            running.push(follow_with_pin(file.clone(), Arc::clone(&keys), head.clone(), PIN_AT_MOST_EVERY)?);
+        }
+        Ok(Self { file: Some(file), keys, head, running: Mutex::new(running) })
     }
 
     /// For a copy of the vault that is looked at: there is no anchor to be kept.
     pub(crate) fn of_a_copy(keys: Arc<KeyBinder>, head: watch::Receiver<Head>) -> Self {
-        Self { file: None, keys, head, running: Mutex::new(None) }
+        Self { file: None, keys, head, running: Mutex::default() }
     }
 
-    /// Ends the thread and moves the anchor to the last commit. Blocking.
+    /// Ends the threads and moves anchor and pin to the last commit. Blocking.
     pub(crate) fn close(&self) -> Result<(), AnchorFileError> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((stop, thread)) = running {
+        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        for (stop, thread) in running {
             drop(stop);
             if thread.join().is_err() {
                 tracing::error!("the anchor's keeper had panicked");
@@ -226,16 +248,65 @@ impl Keeper {
         }
     }
 
-    /// Moves the anchor to the newest commit. Blocking.
+    /// Moves anchor and pin to the newest commit. Blocking.
     pub(crate) fn move_now(&self) -> Result<(), AnchorFileError> {
-        let head = *self.head.borrow();
-        self.file.as_ref().map_or(Ok(()), |file| file.advance(&self.keys.keys(), head))
+        let (keys, head) = (self.keys.keys(), *self.head.borrow());
+        let Some(file) = &self.file else { return Ok(()) };
+        file.advance(&keys, head)?;
+        Ok(file.advance_pin(&keys, head)?)
     }
 
-    /// Tells the anchor which root key is about to be installed. Blocking; durable when this returns.
+    /// Makes the pin anew at the newest commit, whatever was there. Blocking.
+    pub(crate) fn pin_now(&self) -> Result<(), PinError> {
+        let (keys, head) = (self.keys.keys(), *self.head.borrow());
+        let pin = self.file.as_ref().and_then(AnchorFile::pin);
+        pin.map_or(Ok(()), |pin| pin.write_first(&keys, &anchor(&keys, head, 1, None)))
+    }
+
+    /// Tells anchor and pin which root key is about to be installed. Blocking; durable when this returns.
     pub(crate) fn announce(&self, next: &Keyring) -> Result<(), AnchorFileError> {
         self.file.as_ref().map_or(Ok(()), |file| file.announce(&self.keys.keys(), next))
     }
+}
+
+/// Starts the thread that moves the pin once in a while. A keyring may take its time; the anchor does not wait for it.
+fn follow_with_pin(
+    file: AnchorFile,
+    keys: Arc<KeyBinder>,
+    head: watch::Receiver<Head>,
+    every: Duration,
+) -> io::Result<Running> {
+    let (stop, stopped) = sync_channel(1);
+    let thread = std::thread::Builder::new().name("vault-pin".into()).spawn(move || {
+        let mut reached = None;
+        while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+            let now = *head.borrow();
+            if reached == Some(now.counter) {
+                continue;
+            }
+            match file.advance_pin(&keys.keys(), now) {
+                Ok(()) => reached = Some(now.counter),
+                // As for the anchor.
+                Err(PinError::OtherRoot) => return,
+                Err(error) => tracing::error!(%error, "the pin could not be moved; trying again"),
+            }
+        }
+    })?;
+    Ok((stop, thread))
+}
+
+/// What follows `now` at `head`; none where that is no way forward.
+fn advanced(now: &Anchor, keys: &Keyring, head: Head) -> Option<Anchor> {
+    if !now.commitment.check(&keys.commitment()) {
+        return now.announces(keys).then(|| anchor(keys, head, now.sequence + 1, None));
+    }
+    (now.counter < head.counter).then(|| anchor(keys, head, now.sequence + 1, now.next))
+}
+
+/// What follows `now` and announces the root key of `next`; none where it is not under these keys.
+fn announcing(now: &Anchor, keys: &Keyring, next: &Keyring) -> Option<Anchor> {
+    let ours = now.commitment.check(&keys.commitment());
+    ours.then(|| Anchor { sequence: now.sequence + 1, ..now.clone() }.announcing(next))
 }
 
 fn anchor(keys: &Keyring, head: Head, sequence: u64, next: Option<Announcement>) -> Anchor {
@@ -261,3 +332,5 @@ fn decode(file: &File) -> Result<(usize, Anchor, [u8; 32]), AnchorFileError> {
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The window under load: at most this much is lost to a rollback that nobody notices.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
+/// A keyring writes its whole file, or asks another process: that is no matter of each second.
+const PIN_AT_MOST_EVERY: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ mod read;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,7 +27,7 @@ use crate::{
     names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
-    store::{Changes, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
+    store::{Changes, HeldRows, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
 };
 
 /// How a session is to be lent.
@@ -58,6 +58,8 @@ pub struct Checkout {
     lease: LeaseHandle,
     /// Secrets read under the lease; the audit hears of them at check-in.
     reads: AtomicU64,
+    /// The rows that the newest of those reads found authentic.
+    known: Mutex<Option<Arc<HeldRows>>>,
 }
 
 /// Renews the lease of a checkout, from a task beside the one that works.
@@ -165,8 +167,8 @@ impl Vault {
         let (login_epoch, since_ms) = session.as_ref().map_or((0, 0), |s| (s.login_epoch, s.since_ms));
         let jar = session.map_or_else(Jar::new, |session| session.jar);
         let base = jar.duplicate();
-        let reads = AtomicU64::new(0);
-        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease, reads })
+        let (reads, known) = (AtomicU64::new(0), Mutex::new(None));
+        Ok(Checkout { account, jar, login_epoch, since_ms, is_from_earlier, base, lease, reads, known })
     }
 
     /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.

@@ -63,6 +63,10 @@ impl Binder for KeyBinder {
         self.keys().older_epoch()
     }
 
+    fn is_stored(&self, epoch: u32) -> bool {
+        self.keys().is_stored(epoch)
+    }
+
     fn incarnation(&self) -> u32 {
         self.keys().incarnation()
     }

@@ -21,7 +21,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // The anchor lies apart from the file, so that copying one back does not bring the other.
 //! let home = tempfile::tempdir()?;
-//! let paths = VaultPaths { file: home.path().join("vault/vault.db"), anchors: home.path().join("anchors") };
+//! let paths = VaultPaths { file: home.path().join("vault/vault.db"), anchors: home.path().join("anchors"), pin: None };
 //! let clock = Arc::new(SystemClock::new()?);
 //! let actor = Actor { uid: 1000, user: "ann".into(), pid: std::process::id(), name: "example".into() };
 //! let opener = Opener { actor, clock: clock.clone() };
@@ -113,6 +113,7 @@ pub mod manager_http;
 pub mod model;
 mod names;
 mod outbox;
+mod pin;
 mod record;
 mod refresh;
 mod rekey;
@@ -136,6 +137,7 @@ pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
 pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
+pub use pin::{PinError, PinPlace, PinPlaceError, pinned_commit};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use rekey::{RekeyError, Resealing};
 pub use vault::{

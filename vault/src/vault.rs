@@ -22,7 +22,7 @@ pub use rescue::{Rescue, RescuedAccount, RescuedSession};
 pub use restore::{Change, Counts, Inventory, Present, Restore, RestoreError, RestorePlan, Restored};
 use thiserror::Error;
 pub(crate) use unlock::checked_slots;
-use unlock::{check_anchor, head_of, header_of, load, unlock};
+use unlock::{MissingPin, check_anchor, head_of, header_of, knows_pin, load, pin_to_adopt, rolled_back, unlock};
 
 use crate::{
     age_plugin::PluginKey,
@@ -32,6 +32,7 @@ use crate::{
     key_slots::{NewSlot, SlotListError, check_list},
     keys::KeyBinder,
     model::{Action, Actor, Clock, IdError, Secret, VaultId},
+    pin::{Pin, PinError, PinPlace},
     refresh::LoginQueues,
     store::{
         Binder, Finding, KeyMaterial, Progress, Store, StoreError,
@@ -46,6 +47,8 @@ pub struct VaultPaths {
     pub file: PathBuf,
     /// The folder of anchors: another than the vault's own, so that copying the one back does not bring the other.
     pub anchors: PathBuf,
+    /// Where the vault is pinned as well; none: nowhere. Once set, a vault without a pin that agrees is not opened.
+    pub pin: Option<Arc<dyn PinPlace>>,
 }
 
 /// Who opens a vault, by which clock.
@@ -165,20 +168,19 @@ impl Vault {
     /// # Errors
     /// [`UnlockError`]; nothing is changed.
     pub async fn open(paths: &VaultPaths, opener: Opener, with: UnlockWith) -> Result<Self, UnlockError> {
-        let paths = paths.clone();
-        blocking(move || {
-            let mut tries = 1;
-            loop {
-                let file = SqliteFile::open(&paths.file)?;
-                let generation = file.key_material().generation;
-                match Self::open_file(&paths, file, &opener, &with) {
-                    // Another process changed the keys while this one looked at those of before.
-                    Err(_) if tries < OPEN_TRIES && has_other_keys(&paths.file, generation) => tries += 1,
-                    opened => return opened,
-                }
-            }
-        })
-        .await
+        Self::open_as(paths, opener, with, MissingPin::Refused).await
+    }
+
+    /// Opens a vault as [`Vault::open`] does, but accepts that it has no pin, and makes one: a person's decision.
+    ///
+    /// # Errors
+    /// [`UnlockError`]: also where there is a pin and it does not agree. Where [`VaultPaths::pin`] is none, nothing is pinned.
+    pub async fn open_and_pin(paths: &VaultPaths, opener: Opener, with: UnlockWith) -> Result<Self, UnlockError> {
+        let vault = Self::open_as(paths, opener, with, MissingPin::Accepted).await?;
+        vault.note(Action::AdoptAnchor, None, "pinned by a person").await?;
+        let keeper = Arc::clone(&vault.keeper);
+        blocking(move || keeper.pin_now()).await.map_err(AnchorFileError::from)?;
+        Ok(vault)
     }
 
     /// Accepts the vault as it is and makes its anchor anew: a person's decision, after a full check.
@@ -200,20 +202,33 @@ impl Vault {
         let paths = paths.clone();
         let (vault, anchor_file, beginning) = blocking(move || {
             let file = SqliteFile::open(&paths.file)?;
-            let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
+            let anchor_file = AnchorFile::of(&paths, file.vault());
             let present = anchor_file.read(file.vault()).ok();
+            let pinned = pin_to_adopt(&anchor_file)?;
             let root = unlock(&file, &with)?;
             if let Some((anchor, _)) = &present
                 && !anchor.may_be(&root.commitment(file.vault()))
             {
                 return Err(UnlockError::OtherRoot);
             }
+            if let Some((pinned, _)) = &pinned
+                && !pinned.may_be(&root.commitment(file.vault()))
+            {
+                return Err(AnchorFileError::from(PinError::OtherRoot).into());
+            }
             let keys = Arc::new(load(&file, root)?);
+            let pinned = pinned.filter(|(pinned, mac)| pinned.check(&keys, mac).is_ok()).map(|(pinned, _)| pinned);
             let sound = present.filter(|(anchor, mac)| anchor.check(&keys, mac).is_ok()).map(|(anchor, _)| anchor);
+            let binder = KeyBinder::new(Arc::clone(&keys));
+            let pin_is_known = knows_pin(&file, &binder, pinned.as_ref(), sound.as_ref())?;
             let is_whole = match &sound {
-                Some(anchor) => file.knows(&KeyBinder::new(Arc::clone(&keys)), head_of(anchor))?,
+                Some(anchor) => pin_is_known && file.knows(&binder, head_of(anchor))?,
                 None => false,
             };
+            drop(binder);
+            if let Some(pinned) = pinned.filter(|_| !pin_is_known && !accept_rollback) {
+                return Err(rolled_back(&file, &pinned)?);
+            }
             if let Some(anchor) = sound.filter(|_| !is_whole && !accept_rollback) {
                 return Err(UnlockError::RolledBack { anchored: anchor.counter, found: file.head()?.counter });
             }
@@ -298,13 +313,36 @@ impl Vault {
         self.binder.keys()
     }
 
+    async fn open_as(
+        paths: &VaultPaths,
+        opener: Opener,
+        with: UnlockWith,
+        missing: MissingPin,
+    ) -> Result<Self, UnlockError> {
+        let paths = paths.clone();
+        blocking(move || {
+            let mut tries = 1;
+            loop {
+                let file = SqliteFile::open(&paths.file)?;
+                let generation = file.key_material().generation;
+                match Self::open_file(&paths, file, &opener, &with, missing) {
+                    // Another process changed the keys while this one looked at those of before.
+                    Err(_) if tries < OPEN_TRIES && has_other_keys(&paths.file, generation) => tries += 1,
+                    opened => return opened,
+                }
+            }
+        })
+        .await
+    }
+
     fn open_file(
         paths: &VaultPaths,
         file: SqliteFile,
         opener: &Opener,
         with: &UnlockWith,
+        missing: MissingPin,
     ) -> Result<Self, UnlockError> {
-        let anchor_file = AnchorFile::of(&paths.anchors, file.vault());
+        let anchor_file = AnchorFile::of(paths, file.vault());
         let (anchor, mac) = anchor_file.read(file.vault())?;
         let root = unlock(&file, with)?;
         // Anybody can wrap a root key of their own to a public recipient: the commitment tells it from ours.
@@ -315,7 +353,7 @@ impl Vault {
         anchor.check(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         let is_only_announced = !anchor.commitment.check(&keys.commitment());
         let keys = Arc::new(keys);
-        check_anchor(&file, &anchor_file, &keys, anchor)?;
+        check_anchor(&file, &anchor_file, &keys, anchor, missing)?;
         let vault = Self::start(file, Some((anchor_file, paths.anchors.clone())), keys, opener.clone())?;
         if is_only_announced {
             // Whoever installed the root key did not come to write the anchor under it.
@@ -345,7 +383,8 @@ impl Vault {
             }
             None => Keeper::of_a_copy(Arc::clone(&binder), head),
         };
-        let paths = VaultPaths { file: path, anchors: anchors.unwrap_or_default() };
+        // What is pinned, the anchor's keeper knows.
+        let paths = VaultPaths { file: path, anchors: anchors.unwrap_or_default(), pin: None };
         Ok(Self { store, binder, opener, logins: LoginQueues::default(), paths, keeper: Arc::new(keeper) })
     }
 }
@@ -364,6 +403,9 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(InitError::Folder)?;
     let now_ms = opener.clock.wall_ms();
     let vault = VaultId::generate().map_err(|_: IdError| InitError::NoRandomness)?;
+    let anchor_file = AnchorFile::of(paths, vault);
+    // Before anything is made: without its pin the vault would not be opened again.
+    anchor_file.pin().map_or(Ok(()), Pin::check_place).map_err(AnchorFileError::from)?;
     let keys = Keyring::generate(vault).map_err(|_| InitError::NoRandomness)?;
     let slots = slots.iter().map(|slot| slot.seal(&keys, now_ms)).collect::<Result<Vec<_>, _>>()?;
     check_list(&slots)?;
@@ -393,7 +435,6 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
     let binder = KeyBinder::new(Arc::clone(&keys));
     let file = SqliteFile::create(&paths.file, vault, now_ms, &binder, header, &material)?;
     let head = file.head()?;
-    let anchor_file = AnchorFile::of(&paths.anchors, vault);
     anchor_file.write_first(&keys, head)?;
     Ok(Vault::start(file, Some((anchor_file, paths.anchors.clone())), keys, opener)?)
 }

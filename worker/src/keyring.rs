@@ -1,4 +1,4 @@
-//! The keyrings of the system: the Secret Service of the desktop, and the kernel's keys of this user. Reading, adding and
+//! The keyrings of the system: the Secret Service of the desktop, and the kernel's keys of this user. Reading, writing and
 //! removing one text. Knows nothing of what the text is for.
 //!
 //! Both clients block, the Secret Service's even refuses to run on a runtime's thread, and either may wait for a person who
@@ -78,19 +78,28 @@ impl Keyring {
             Err(KeyringError::NoEntry(_)) => {}
             Err(error) => return Err(error),
         }
+        self.put(service, user, text)
+    }
+
+    /// Writes an entry, in place of one of this name. Blocks, at most [`WITHIN`].
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn put(self, service: &str, user: &str, text: &Secret) -> Result<(), KeyringError> {
         let text = text.duplicate();
         // EXPOSE: the keyring keeps it.
         self.work(service, user, move |entry| entry.set_password(text.expose()))
     }
 
-    /// Removes an entry; one that is not there is none. Blocks, at most [`WITHIN`].
+    /// Removes an entry; says whether there was one. Blocks, at most [`WITHIN`].
     ///
     /// # Errors
     /// [`KeyringError`].
-    pub fn remove(self, service: &str, user: &str) -> Result<(), KeyringError> {
+    pub fn remove(self, service: &str, user: &str) -> Result<bool, KeyringError> {
         match self.work(service, user, Entry::delete_credential) {
-            Err(KeyringError::NoEntry(_)) => Ok(()),
-            removed => removed,
+            Ok(()) => Ok(true),
+            Err(KeyringError::NoEntry(_)) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -15,6 +15,7 @@ mod event;
 pub mod fuzzing;
 pub mod keyring;
 pub mod logging;
+pub mod pin;
 pub mod process;
 mod report;
 mod run;

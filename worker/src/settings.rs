@@ -15,7 +15,7 @@ use std::{
 };
 
 use latchkey_vault::{
-    VaultPaths,
+    PinPlace, VaultPaths,
     limits::SITES_FILE_MAX_BYTES,
     manager_http::{BaseUrl, ManagerClient, ManagerConfig},
     sites::{Sites, SitesError},
@@ -27,6 +27,7 @@ pub use args::SettingsArgs;
 use crate::{
     api_key::{KeyError, KeySource},
     keyring::Keyring,
+    pin::KeyringPin,
     unlock::UnlockSource,
 };
 
@@ -54,6 +55,8 @@ pub struct Settings {
     pub sites_ca_file: Option<PathBuf>,
     /// The keyring of the system that is used; none: the Secret Service, and for the manager's key any.
     pub keyring: Option<Keyring>,
+    /// The keyring of the system that the vault is pinned in; none: it is not. No flag and no variable changes it.
+    pub pin: Option<Keyring>,
     /// What unlocks the vault; none: a systemd credential, or a person.
     pub unlock: Option<UnlockSource>,
     /// The manager; none where there is none.
@@ -216,10 +219,12 @@ impl Settings {
             vault: VaultPaths {
                 file: pick(&args.vault, file.vault, folders.data.join("vault.db")),
                 anchors: pick(&args.anchors, file.anchors, folders.state.join("anchors")),
+                pin: file.pin.map(|keyring| Arc::new(KeyringPin(keyring)) as Arc<dyn PinPlace>),
             },
             sites: pick(&args.sites, file.sites, folders.config.join("sites.toml")),
             sites_ca_file: file.sites_ca_file.map(|path| path.below(&base)),
             keyring,
+            pin: file.pin,
             unlock: match &args.identity {
                 Some(path) => Some(UnlockSource::IdentityFile(path.clone())),
                 None if args.unlock_by_keyring => Some(UnlockSource::Keyring),

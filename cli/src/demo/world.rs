@@ -73,7 +73,11 @@ impl World {
         let recipient = SlotRecipient::of_identity(&files.identity).map_err(during("reading the identity"))?;
         let slot = NewSlot::Identity { label: "demo".into(), kind: SlotKind::Identity, recipient };
         let clock = Arc::new(SystemClock::new().map_err(during("reading the clock"))?);
-        let paths = VaultPaths { file: options.folder.join("vault/vault.db"), anchors: options.folder.join("anchors") };
+        let paths = VaultPaths {
+            file: options.folder.join("vault/vault.db"),
+            anchors: options.folder.join("anchors"),
+            pin: None,
+        };
         let opener = Opener { actor: options.actor.clone(), clock };
         let vault = Vault::init(&paths, opener, vec![slot]).await.map_err(during("making the vault"))?;
         let (vault, sites) = (Arc::new(vault), Arc::new(sites));

@@ -105,7 +105,7 @@ fn an_export_has_every_entry_in_its_place_and_ends_where_the_chain_does() {
 async fn more_entries_than_a_page_are_listed_and_exported_once_each() {
     let home = Home::with_vault();
     let ann: AccountId = home.add("ann").parse().unwrap();
-    let paths = VaultPaths { file: home.vault_file(), anchors: home.anchors() };
+    let paths = VaultPaths { file: home.vault_file(), anchors: home.anchors(), pin: None };
     let key = Secret::new(fs::read_to_string(home.path("identity.txt")).unwrap());
     let actor = Actor { uid: 7, user: String::new(), pid: 1, name: "w-1".into() };
     let opener = Opener { actor, clock: Arc::new(SystemClock::new().unwrap()) };

@@ -1,9 +1,8 @@
-//! Key slots: looked at, added, used; keyrings of the system and age plugins for real.
+//! Key slots: looked at, added, used, removed; keyrings of the system for real.
 
 use std::{
     fs,
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
 };
 
@@ -74,12 +73,26 @@ fn the_kernels_keyring_opens_the_vault_without_asking() {
     let seen = home.run(&["doctor", "--offline"]);
     assert!(seen.stdout.contains("the kernel's keyring"), "{seen:?}");
 
-    let entry = format!("keyring:{public}@{KEYRING_SERVICE}");
-    let forget = format!("keyctl get_persistent @s && keyctl invalidate $(keyctl search @s user {entry})");
-    let forgotten = Command::new("/usr/bin/keyctl").args(["session", "-", "/bin/sh", "-c", &forget]).output().unwrap();
-    assert!(forgotten.status.success(), "{forgotten:?}");
+    // A key of which the vault has a slot no more is no use in the keyring.
+    home.run_in_session(&["key", "add", "--keyring", "--label", "second", "--identity", "paper.txt"]).ok();
+    home.run_in_session(&["account", "list"]).ok();
+    let second = home.run(&["key", "slots", "--json", "--identity", "paper.txt"]).ok().json()["slots"][2].clone();
+    let second = second["public_key"].as_str().unwrap().to_owned();
+    assert!(in_kernel(&second, "true") && in_kernel(&public, "true"));
+    let removed = home.run_in_session(&["key", "remove", "second", "--yes", "--json"]).ok();
+    assert_eq!(removed.json()["keyring_entry_removed"], true);
+    assert!(!in_kernel(&second, "true") && in_kernel(&public, "true"));
+
+    assert!(in_kernel(&public, "keyctl invalidate $key"));
     home.run_in_session(&["account", "list", "--json"]).refused(4, "unlock_source", "no such entry");
     home.run(&["account", "list", "--identity", "paper.txt"]).ok();
+}
+
+/// Whether the kernel's keyring has the key of the slot with this public key, and the command with it as `$key` succeeds.
+fn in_kernel(public: &str, command: &str) -> bool {
+    let search = format!("keyctl search @s user keyring:{public}@{KEYRING_SERVICE}");
+    let script = format!("keyctl get_persistent @s >/dev/null && key=$({search}) && {command}");
+    Command::new("/usr/bin/keyctl").args(["session", "-", "/bin/sh", "-c", &script]).output().unwrap().status.success()
 }
 
 #[test]
@@ -98,6 +111,24 @@ fn a_passphrase_with_the_keyrings_half_opens_the_vault_and_neither_does_alone() 
     home.feed("correct horse", &remove).refused(2, "key_slot", "add a recovery slot first");
     let slots = home.feed("correct horse", &["key", "slots", "--passphrase-stdin", "--json"]).ok().json();
     assert_eq!(slots["slots"].as_array().unwrap().len(), 2, "{slots}");
+
+    // The half goes with its slot; where it cannot be reached, the slot goes all the same.
+    let add = ["key", "add", "--combined", "--new-passphrase-stdin", "--scrypt-log-n", "15", "--identity", "paper.txt"];
+    for (label, reached) in [("second", true), ("third", false)] {
+        home.feed("correct horse", &[&add[..], &["--label", label]].concat()).ok();
+        let half = home.run(&["key", "slots", "--json", "--identity", "paper.txt"]).ok().json()["slots"][2].clone();
+        let half = half["public_key"].as_str().unwrap().to_owned();
+        assert!(service.has(KEYRING_SERVICE, &half));
+        let remove = ["key", "remove", label, "--yes", "--identity", "paper.txt"];
+        let removed = if reached {
+            home.run(&remove).ok()
+        } else {
+            home.run(&[&remove[..], &["--keyring-store", "keyutils"]].concat()).ok()
+        };
+        assert_eq!(service.has(KEYRING_SERVICE, &half), !reached, "{removed:?}");
+        assert_eq!(removed.stderr.contains(&half), !reached, "the entry that stays is named: {removed:?}");
+        home.feed("correct horse", &["account", "list", "--passphrase-stdin"]).ok();
+    }
 
     // The file and the passphrase, on a machine whose keyring is another one.
     let stolen = home.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
@@ -126,54 +157,15 @@ fn the_secret_service_holds_the_key_of_a_slot_and_that_of_the_manager() {
     assert!(!with.contains("no such entry") && !with.contains("manager-key"), "{with}");
 }
 
-#[test]
-fn an_age_plugin_unlocks_after_it_protected_the_slot_and_is_not_asked_for_others() {
-    let home = Home::with_vault();
-    home.write("bin/age-plugin-plain", PLAIN_PLUGIN);
-    fs::set_permissions(home.path("bin/age-plugin-plain"), fs::Permissions::from_mode(0o700)).unwrap();
-    let path = format!("{}:/usr/bin:/bin", home.path("bin").display());
-    let home = home.env("PATH", &path).env("MANAGER_KEY", "canary");
-    home.run(&["key", "add", "--plugin-recipient", "age1plain1qqqqqq"]).ok();
-    let key = home.write("plugin.txt", "# a token\nAGE-PLUGIN-PLAIN-1QQQQQQ\n");
-    let list = ["account", "list", "--identity", key.to_str().unwrap(), "--json"];
-    home.run(&list).ok();
-    let runs = fs::read_to_string(home.path("plugin.log")).unwrap();
-    assert_eq!(
-        runs.lines().collect::<Vec<_>>(),
-        ["--age-plugin=recipient-v1 MANAGER_KEY=", "--age-plugin=identity-v1 MANAGER_KEY="]
-    );
-
-    // No other slot asks it, and without its program there is a clear word.
-    home.run(&["account", "list"]).ok();
-    assert_eq!(fs::read_to_string(home.path("plugin.log")).unwrap(), runs);
-    fs::remove_file(home.path("bin/age-plugin-plain")).unwrap();
-    home.run(&list).refused(4, "unlock_source", "age-plugin-plain is in no folder");
-}
-
-/// A plugin that speaks the protocol and hides nothing: its stanza is the key itself.
-const PLAIN_PLUGIN: &str = r#"#!/bin/sh
-echo "$1 MANAGER_KEY=$MANAGER_KEY" >> "$HOME/plugin.log"
-answer() { printf -- "$1"; read -r _; read -r _; }
-while read -r head; do
-    case $head in
-        "-> wrap-file-key"*) read -r key; answer_with="-> recipient-stanza 0 plain\n$key\n" ;;
-        "-> recipient-stanza 0 plain"*) read -r key; answer_with="-> file-key 0\n$key\n" ;;
-        "-> done"*) read -r _; break ;;
-    esac
-done
-[ -z "$answer_with" ] || answer "$answer_with"
-printf -- '-> done\n\n'
-"#;
-
 /// A session bus of the test's own, which starts a Secret Service when the first asks for one, and ends it with itself.
-struct SecretService {
+pub(crate) struct SecretService {
     bus: Child,
     address: String,
     dir: tempfile::TempDir,
 }
 
 impl SecretService {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (service, config) = (dir.path().join("secrets.service"), dir.path().join("bus.conf"));
         let daemon = "printf password | exec gnome-keyring-daemon --foreground --unlock --components=secrets";
@@ -201,19 +193,30 @@ impl SecretService {
     }
 
     /// A home whose session this is.
-    fn home(&self) -> Home {
+    pub(crate) fn home(&self) -> Home {
         Home::new().env("DBUS_SESSION_BUS_ADDRESS", &self.address)
     }
 
-    /// Puts an entry there, with the libraries that read it, in a process that has this session.
+    /// Puts an entry there, with the libraries that read it.
     fn store(&self, service: &str, user: &str, text: &str) {
-        let stored = Command::new(std::env::current_exe().unwrap())
+        assert!(self.with_entry(&format!("{service} {user} {text}")), "it was not stored");
+    }
+
+    /// Whether there is such an entry.
+    fn has(&self, service: &str, user: &str) -> bool {
+        self.with_entry(&format!("{service} {user}"))
+    }
+
+    /// Works on an entry in a process that has this session.
+    fn with_entry(&self, entry: &str) -> bool {
+        let ended = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "keys::an_entry_is_stored_where_a_session_is_given", "--nocapture"])
             .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
-            .env("LATCHKEY_TEST_ENTRY", format!("{service} {user} {text}"))
+            .env("LATCHKEY_TEST_ENTRY", entry)
             .output()
             .unwrap();
-        assert!(stored.status.success() && self.dir.path().exists(), "{stored:?}");
+        assert!(self.dir.path().exists());
+        ended.status.success()
     }
 }
 
@@ -224,13 +227,17 @@ impl Drop for SecretService {
     }
 }
 
-/// Called again by [`SecretService::store`]; by itself it shows that a session that is not there is named.
+/// Called again by [`SecretService::with_entry`]; by itself it shows that a session that is not there is named.
 #[test]
 fn an_entry_is_stored_where_a_session_is_given() {
     match std::env::var("LATCHKEY_TEST_ENTRY") {
         Ok(entry) => {
             let parts: Vec<_> = entry.split(' ').collect();
-            let text = latchkey_vault::Secret::copy_of(parts[2]);
+            let Some(text) = parts.get(2) else {
+                Keyring::SecretService.read(parts[0], parts[1]).unwrap();
+                return;
+            };
+            let text = latchkey_vault::Secret::copy_of(text);
             Keyring::SecretService.add(parts[0], parts[1], &text).unwrap();
             assert!(Keyring::SecretService.add(parts[0], parts[1], &text).is_err(), "an entry is never overwritten");
         }

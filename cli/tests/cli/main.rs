@@ -9,5 +9,6 @@ mod home;
 mod init;
 mod keys;
 mod life;
+mod pin;
 mod servers;
 mod tampering;

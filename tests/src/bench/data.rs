@@ -100,7 +100,7 @@ impl DataSet {
     }
 
     pub(super) fn paths(&self) -> VaultPaths {
-        VaultPaths { file: self.folder.join("vault/vault.db"), anchors: self.folder.join("anchors") }
+        VaultPaths { file: self.folder.join("vault/vault.db"), anchors: self.folder.join("anchors"), pin: None }
     }
 
     pub(super) fn identity(&self) -> Result<Secret, Failure> {

@@ -2,7 +2,7 @@
 //!
 //! Knows neither what the secret is for nor how a lease is renewed.
 
-use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, atomic::Ordering};
 
 use thiserror::Error;
 
@@ -38,10 +38,14 @@ impl Vault {
     /// [`ReadError`].
     pub async fn read_secret(&self, checkout: &Checkout, field: Field) -> Result<Option<Secret>, ReadError> {
         let id = checkout.account.id;
-        match self.store.account_held(self.hold(&checkout.lease)?).await? {
-            HeldAccount::Row(row) => {
+        let known = || checkout.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().clone();
+        match self.store.account_held(self.hold(&checkout.lease)?, before).await? {
+            HeldAccount::Rows(rows) => {
                 checkout.reads.fetch_add(1, Ordering::Relaxed);
-                Ok(self.open_field(&row, field)?)
+                let secret = self.open_field(&rows.account, field)?;
+                *known() = Some(rows);
+                Ok(secret)
             }
             HeldAccount::Removed => Err(ReadError::Removed(id)),
             HeldAccount::Fenced => Err(ReadError::Fenced(id)),

@@ -115,6 +115,14 @@ impl Anchor {
         }
     }
 
+    /// What one slot says by itself, and its MAC, which is not checked yet.
+    ///
+    /// # Errors
+    /// [`AnchorError::NoSlot`], [`AnchorError::UnknownVersion`].
+    pub fn decode_slot(slot: &[u8; ANCHOR_SLOT_BYTES]) -> Result<(Self, [u8; 32]), AnchorError> {
+        read_slot(slot).unwrap_or(Err(AnchorError::NoSlot))
+    }
+
     /// Checks that the anchor was written with this keyring's root key.
     ///
     /// # Errors

@@ -215,7 +215,7 @@ fn copy(from: &Path) -> tempfile::TempDir {
 }
 
 fn paths(dir: &Path) -> VaultPaths {
-    VaultPaths { file: dir.join("vault/v.db"), anchors: dir.join("anchors") }
+    VaultPaths { file: dir.join("vault/v.db"), anchors: dir.join("anchors"), pin: None }
 }
 
 fn opener() -> Opener {

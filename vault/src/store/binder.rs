@@ -40,6 +40,9 @@ pub trait Binder: Send + Sync + 'static {
     /// The epoch before it, while rows of it may still be there.
     fn older_epoch(&self) -> Option<u32>;
 
+    /// Whether rows of this epoch may be stored now.
+    fn is_stored(&self, epoch: u32) -> bool;
+
     /// The slot generation that the keys are of; none for keys that are not to change.
     fn generation(&self) -> Option<u64>;
 

@@ -87,7 +87,10 @@ pub trait Store: Send + Sync + 'static {
     async fn account(&self, id: AccountId) -> Result<Option<(AccountRow, Option<SessionRow>)>, StoreError>;
 
     /// The account that a hold is on: hold and row are looked at in one snapshot.
-    async fn account_held(&self, hold: Hold) -> Result<HeldAccount, StoreError>;
+    ///
+    /// `known` is what an earlier read under this hold answered. What is still the same in the file is authentic, then as
+    /// now, and not authenticated again; everything else is.
+    async fn account_held(&self, hold: Hold, known: Option<Arc<HeldRows>>) -> Result<HeldAccount, StoreError>;
 
     /// Up to `limit` accounts after `after`, in the order of their ids.
     async fn accounts(
@@ -258,12 +261,21 @@ pub enum Renewed {
     Fenced,
 }
 
+/// What a live hold and its account were read from, both authentic.
+#[derive(Debug)]
+pub struct HeldRows {
+    /// The lease.
+    pub lease: LeaseRow,
+    /// The account.
+    pub account: AccountRow,
+}
+
 /// The answer to [`Store::account_held`].
 #[derive(Debug)]
 #[must_use]
 pub enum HeldAccount {
     /// The hold is live, and this is its account.
-    Row(AccountRow),
+    Rows(Arc<HeldRows>),
     /// The hold is live, and its account was removed.
     Removed,
     /// No longer the asker's.

@@ -65,7 +65,7 @@ impl From<[u8; 16]> for Resource {
 }
 
 /// An account's sealed record and the indexes by which it is found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountRow {
     /// Which account.
     pub id: AccountId,
@@ -84,7 +84,7 @@ pub struct AccountRow {
 }
 
 /// An account's session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
     /// Whose session.
     pub account: AccountId,
@@ -191,7 +191,7 @@ impl Owed {
 }
 
 /// A message owed to the manager.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRow {
     /// Which message.
     pub id: MessageId,
@@ -218,7 +218,7 @@ pub struct OutboxRow {
 }
 
 /// An opaque sealed item of a caller's own kind (attempts, login intents).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemRow {
     /// The caller's kind.
     pub tag: u8,

@@ -16,6 +16,7 @@ use crate::{
     inspect::{open_account, open_session},
     keys::KeyBinder,
     model::{Account, AccountId, VaultId},
+    pin::{Pin, PinError},
     store::{StoreError, Tampering, sqlite::SqliteFile},
 };
 
@@ -121,13 +122,21 @@ impl Rescue {
         let file = SqliteFile::open_damaged(&paths.file)?;
         let mut doubts = Vec::new();
         let root = unlock(&file, with)?;
-        match AnchorFile::of(&paths.anchors, file.vault()).read(file.vault()) {
+        let anchor_file = AnchorFile::of(paths, file.vault());
+        match anchor_file.read(file.vault()) {
             Ok((anchor, _)) if anchor.may_be(&root.commitment(file.vault())) => {}
             Ok(_) => return Err(UnlockError::OtherRoot),
             Err(AnchorFileError::Missing { .. }) => doubts.push(
                 "the anchor is missing: that the keys are this vault's own rests on the key slots alone".to_owned(),
             ),
             Err(error) => doubts.push(format!("{error}: that the keys are this vault's own rests on the slots alone")),
+        }
+        match anchor_file.pin().map(Pin::read).transpose() {
+            Ok(Some((pinned, _))) if !pinned.may_be(&root.commitment(file.vault())) => {
+                return Err(AnchorFileError::from(PinError::OtherRoot).into());
+            }
+            Ok(_) => {}
+            Err(error) => doubts.push(format!("{error}: the pin was not compared with the keys")),
         }
         let data_keys = &file.key_material().data_keys;
         let keys = match Keyring::load(root, file.vault(), 1, data_keys) {

@@ -28,16 +28,14 @@ use super::{
     backup::{BackupError, WorkingCopy, copy_bytes},
     blocking,
     incarnation::{Beginning, Former},
-    unlock::{check_anchor, header_of, load, unlock},
+    unlock::{MissingPin, check_anchor, header_of, load, pin_to_adopt, unlock},
 };
 use crate::{
     anchor_file::{AnchorFile, AnchorFileError},
     model::{Action, VaultId},
     store::{
         FileError, Finding, Progress, StoreError,
-        sqlite::{
-            SqliteFile, check_local, check_private, free_name, parent, refuse_in_use, replace, with_suffix,
-        },
+        sqlite::{SqliteFile, check_local, check_private, free_name, parent, refuse_in_use, replace, with_suffix},
     },
 };
 
@@ -256,7 +254,7 @@ impl Restore {
             let aside = free_name(&paths.file, &present);
             let there_was_one = fs::symlink_metadata(&paths.file).is_ok();
             replace(&paths.file, copy.path(), &aside)?;
-            AnchorFile::of(&paths.anchors, plan.vault).write_first(&keys, head)?;
+            AnchorFile::of(&paths, plan.vault).write_first(&keys, head)?;
             let kept = there_was_one.then_some(aside);
             Ok(Restored { counter: head.counter, incarnation: plan.incarnation, kept })
         })
@@ -332,7 +330,7 @@ async fn look_at_present(
 }
 
 fn open_present(paths: &VaultPaths, opener: Opener, backup: VaultId, with: &UnlockWith) -> Result<Vault, RestoreError> {
-    let anchor_file = AnchorFile::of(&paths.anchors, backup);
+    let anchor_file = AnchorFile::of(paths, backup);
     let file = match SqliteFile::open(&paths.file) {
         Ok(file) if file.vault() != backup => return Err(RestoreError::OtherVault { backup }),
         Ok(file) => file,
@@ -350,7 +348,7 @@ fn open_present(paths: &VaultPaths, opener: Opener, backup: VaultId, with: &Unlo
         }
         let keys = Arc::new(load(&file, root)?);
         anchor.check(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
-        check_anchor(&file, &anchor_file, &keys, anchor)?;
+        check_anchor(&file, &anchor_file, &keys, anchor, MissingPin::Refused)?;
         Ok(keys)
     };
     let keys = open().map_err(RestoreError::Backup)?;
@@ -368,12 +366,16 @@ fn open_backup(
     let refused = |error: UnlockError| RestoreError::Backup(error);
     let file = SqliteFile::open(copy).map_err(|error| refused(error.into()))?;
     let root = unlock(&file, with).map_err(refused)?;
-    let has_old_keys = match AnchorFile::of(&paths.anchors, file.vault()).read(file.vault()) {
+    let anchor_file = AnchorFile::of(paths, file.vault());
+    let has_old_keys = match anchor_file.read(file.vault()) {
         Ok((anchor, _)) => !anchor.may_be(&root.commitment(file.vault())),
         // Where there is no anchor to be read, nothing says which keys are the newest.
         Err(AnchorFileError::Missing { .. } | AnchorFileError::Damaged { .. }) => false,
         Err(error) => return Err(error.into()),
     };
+    // An anchor may have been put back to before the change of keys; the pin was not.
+    let pinned = pin_to_adopt(&anchor_file)?;
+    let has_old_keys = has_old_keys || pinned.is_some_and(|(pinned, _)| !pinned.may_be(&root.commitment(file.vault())));
     let keys = Arc::new(load(&file, root).map_err(refused)?);
     let slots = super::checked_slots(&keys, file.key_material())?;
     let slots = slots.into_iter().map(|slot| (slot.id.as_bytes().to_vec(), slot.label)).collect();

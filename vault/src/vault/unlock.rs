@@ -14,6 +14,7 @@ use crate::{
     crypto::{Anchor, Header, Keyring, OpenError, RootKey, SlotKind, SlotRecord, Unlock},
     key_slots::SLOTS_MAX,
     keys::agrees,
+    pin::{Pin, PinError},
     store::{Head, KeyMaterial, StoreError, Tampering, same_mac, sqlite::SqliteFile},
 };
 
@@ -56,16 +57,32 @@ pub(super) fn header_of(file: &SqliteFile, keys: &Keyring) -> Result<Header, Sto
     Header::open(keys, counter, &sealed).map_err(|_| StoreError::tampered(Tampering::Header, None))
 }
 
-/// Checks that the file knows the anchored commit.
+/// What is made of a vault that has no pin where one is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MissingPin {
+    /// It is not opened.
+    Refused,
+    /// It is opened: a person is about to make one.
+    Accepted,
+}
+
+/// Checks that the file knows the anchored commit, and the pinned one where a pin is set.
 pub(super) fn check_anchor(
     file: &SqliteFile,
     anchor_file: &AnchorFile,
     keys: &Arc<Keyring>,
     mut anchor: Anchor,
+    missing: MissingPin,
 ) -> Result<(), UnlockError> {
+    let pinned = match anchor_file.pin().map(|pin| pin.read_with(keys)).transpose() {
+        Err(PinError::Missing) if missing == MissingPin::Accepted => None,
+        pinned => pinned.map_err(AnchorFileError::from)?,
+    };
     let binder = KeyBinder::new(Arc::clone(keys));
+    let mut is_anchored = false;
     for _ in 0..ANCHOR_LOOKS {
-        if file.knows(&binder, head_of(&anchor))? {
+        is_anchored = file.knows(&binder, head_of(&anchor))?;
+        if is_anchored && knows_pin(file, &binder, pinned.as_ref(), Some(&anchor))? {
             return Ok(());
         }
         // While the passphrase was being stretched another process may have moved the anchor on and forgotten the
@@ -77,7 +94,39 @@ pub(super) fn check_anchor(
         }
         anchor = newer;
     }
-    Err(StoreError::tampered(Tampering::Rollback, None).into())
+    match pinned {
+        Some(pinned) if is_anchored => Err(rolled_back(file, &pinned)?),
+        _ => Err(StoreError::tampered(Tampering::Rollback, None).into()),
+    }
+}
+
+/// Whether a file that knows this anchor knows the pin as well. Headers from before the anchor are forgotten: a pin of one of
+/// them has been overtaken.
+pub(super) fn knows_pin(
+    file: &SqliteFile,
+    binder: &KeyBinder,
+    pinned: Option<&Anchor>,
+    anchor: Option<&Anchor>,
+) -> Result<bool, StoreError> {
+    let Some(pinned) = pinned else { return Ok(true) };
+    if anchor.is_some_and(|anchor| pinned.counter < anchor.counter) {
+        return Ok(true);
+    }
+    file.knows(binder, head_of(pinned))
+}
+
+/// That the pin has seen a commit that the file does not know.
+pub(super) fn rolled_back(file: &SqliteFile, pinned: &Anchor) -> Result<UnlockError, StoreError> {
+    let error = PinError::RolledBack { pinned: pinned.counter, found: file.head()?.counter };
+    Ok(AnchorFileError::from(error).into())
+}
+
+/// The pin of a vault that a person is about to adopt, with its MAC: one that is missing or damaged is none.
+pub(super) fn pin_to_adopt(anchor_file: &AnchorFile) -> Result<Option<(Anchor, [u8; 32])>, AnchorFileError> {
+    match anchor_file.pin().map(Pin::read).transpose() {
+        Err(PinError::Missing | PinError::Damaged) => Ok(None),
+        pinned => Ok(pinned?),
+    }
 }
 
 /// The commit that an anchor remembers.

@@ -182,7 +182,7 @@ pub(crate) fn identity(folder: &Path) -> Secret {
 }
 
 pub(crate) fn paths(folder: &Path) -> VaultPaths {
-    VaultPaths { file: folder.join("vault/vault.db"), anchors: folder.join("anchors") }
+    VaultPaths { file: folder.join("vault/vault.db"), anchors: folder.join("anchors"), pin: None }
 }
 
 /// Takes the account again and again and counts in its session.

@@ -32,7 +32,8 @@ impl Folder {
     /// A folder for a vault that this identity opens.
     pub(crate) fn with_identity(identity: Secret) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let paths = VaultPaths { file: dir.path().join("vault/vault.db"), anchors: dir.path().join("anchors") };
+        let paths =
+            VaultPaths { file: dir.path().join("vault/vault.db"), anchors: dir.path().join("anchors"), pin: None };
         let clock = Arc::new(ManualClock::new(1_790_000_000_000));
         Self { dir, paths, identity, clock }
     }
@@ -89,7 +90,8 @@ impl Folder {
 
     /// The anchor's file.
     pub(crate) fn anchor(&self) -> PathBuf {
-        fs::read_dir(&self.paths.anchors).unwrap().next().unwrap().unwrap().path()
+        let mut there = fs::read_dir(&self.paths.anchors).unwrap().map(|entry| entry.unwrap().path());
+        there.find(|path| path.extension().is_some_and(|extension| extension == "anchor")).unwrap()
     }
 }
 

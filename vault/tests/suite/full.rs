@@ -55,7 +55,7 @@ fn unshare() -> Option<Vec<&'static str>> {
 pub(crate) async fn fill_a_disk(folder: &Path, small: &Path) {
     let ballast = small.join("ballast");
     std::fs::write(&ballast, vec![0; 512 * 1024]).unwrap();
-    let at = VaultPaths { file: small.join("vault/vault.db"), anchors: folder.join("anchors") };
+    let at = VaultPaths { file: small.join("vault/vault.db"), anchors: folder.join("anchors"), pin: None };
     fill(folder, &at, || {
         std::fs::remove_file(&ballast).unwrap();
     })

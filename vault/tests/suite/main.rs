@@ -15,6 +15,7 @@ mod full;
 mod kills;
 mod life;
 mod memory;
+mod pin;
 mod processes;
 mod refresh;
 mod rekey;

@@ -192,26 +192,6 @@ async fn a_slot_that_is_added_under_a_root_key_that_is_over_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stolen_file_opens_by_passphrase_and_keyring_together_only() {
-    let folder = Folder::new();
-    let (half, new) = combined();
-    let (recovery, paper) = slot(SlotKind::Recovery, "paper");
-    let vault = Vault::init(&folder.paths, folder.opener(), vec![new, paper]).await.unwrap();
-    vault.close().await.unwrap();
-    let both = |passphrase: Secret, half: Secret| UnlockWith::Both { passphrase, half };
-    for refused in [
-        UnlockWith::Passphrase(passphrase()),
-        UnlockWith::Identity(half.duplicate()),
-        both(passphrase(), generate_identity().0),
-        both(Secret::copy_of("wrong horse"), half.duplicate()),
-    ] {
-        assert!(matches!(open(&folder, refused).await, Err(UnlockError::CannotUnlock)));
-    }
-    open(&folder, both(passphrase(), half)).await.unwrap().close().await.unwrap();
-    open(&folder, UnlockWith::Identity(recovery)).await.unwrap().close().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_was_edited_or_put_back_under_a_running_process_is_not_extended() {
     let folder = Folder::new();
     let vault = folder.init().await;

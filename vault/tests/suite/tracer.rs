@@ -24,14 +24,6 @@ use nix::{
 
 use crate::{child::Child, common::Folder};
 
-/// How a traced child ended, and what it had done by then.
-pub(crate) struct Traced {
-    /// Whether it was killed; else it came to its end.
-    pub(crate) is_killed: bool,
-    /// The calls that it made, in order: their names, and of those that know it the file's.
-    pub(crate) calls: Vec<String>,
-}
-
 struct Tracer {
     child: Pid,
     folder: PathBuf,
@@ -44,8 +36,9 @@ struct Tracer {
 
 /// Starts a child that does `work`, and kills it in front of its call number `limit`, counted from 0, that changes files.
 ///
-/// The child says that it is ready and waits to be told; calls count from there on.
-pub(crate) fn run(folder: &Folder, work: &str, args: &[&str], limit: usize) -> Traced {
+/// The child says that it is ready and waits to be told; calls count from there on. Returns those that it made, in order:
+/// what they do, and to which file. One that makes fewer than `limit` comes to its end.
+pub(crate) fn run(folder: &Folder, work: &str, args: &[&str], limit: usize) -> Vec<String> {
     let mut child = Child::start(folder, work, args);
     assert_eq!(child.line().as_deref(), Some(READY));
     let pid = Pid::from_raw(child.id().cast_signed());
@@ -53,9 +46,9 @@ pub(crate) fn run(folder: &Folder, work: &str, args: &[&str], limit: usize) -> T
     let mut tracer = Tracer { child: pid, folder, within: HashSet::new(), calls: Vec::new(), limit };
     tracer.seize_threads();
     child.tell("go on");
-    let is_killed = tracer.follow();
+    tracer.follow();
     child.was_waited_for();
-    Traced { is_killed, calls: tracer.calls }
+    tracer.calls
 }
 
 impl Tracer {
@@ -81,9 +74,8 @@ impl Tracer {
         }
     }
 
-    /// Lets the child go on from stop to stop until it has ended; says whether it was killed.
-    fn follow(&mut self) -> bool {
-        let mut is_killed = false;
+    /// Lets the child go on from stop to stop until it has ended.
+    fn follow(&mut self) {
         loop {
             // Children of other tests in this process are theirs to wait for.
             let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
@@ -97,13 +89,10 @@ impl Tracer {
                 }
                 Ok(WaitStatus::PtraceEvent(task, ..)) => go_on(task, None),
                 Ok(WaitStatus::Stopped(task, signal)) => go_on(task, Some(signal)),
-                Ok(WaitStatus::Signaled(task, signal, _)) if task == self.child => {
-                    is_killed = signal == Signal::SIGKILL;
-                    assert!(is_killed, "{signal}");
-                }
+                Ok(WaitStatus::Signaled(task, signal, _)) if task == self.child => assert_eq!(signal, Signal::SIGKILL),
                 Ok(WaitStatus::Exited(task, code)) if task == self.child => assert_eq!(code, 0),
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(Errno::ECHILD) => return is_killed,
+                Err(Errno::ECHILD) => return,
                 Err(error) => panic!("{error}"),
             }
         }

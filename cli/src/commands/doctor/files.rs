@@ -7,8 +7,9 @@ use std::{
 };
 
 use latchkey_vault::{
-    VaultId,
+    PinError, VaultId,
     crypto::{ScryptCost, SlotKind, SlotRecord},
+    pinned_commit,
     store::sqlite::SqliteFile,
 };
 use latchkey_worker::{
@@ -32,6 +33,7 @@ pub(super) fn checks(settings: &Settings, now_ms: i64) -> Vec<Check> {
             checks.push(listed(&slots));
             checks.extend(scrypt(&slots));
             checks.push(anchor(&paths.anchors, file.vault(), now_ms));
+            checks.push(pin(settings, &file));
         }
         Err(error) => checks.push(Check::failed("vault", Failure::from(error).about_vault(&paths.file))),
     }
@@ -120,6 +122,25 @@ fn anchor(folder: &Path, vault: VaultId, now_ms: i64) -> Check {
             "check --anchors; if you know why it is gone: `latchkey anchor adopt`",
         ),
         Err(error) => Check::failed("anchor", Failure::io("looking at the anchor", &error)),
+    }
+}
+
+/// The pin, where one is set; without keys it is only compared by its counter.
+fn pin(settings: &Settings, file: &SqliteFile) -> Check {
+    let (Some(keyring), Some(place)) = (settings.pin, &settings.vault.pin) else {
+        return Check::ok(
+            "pin",
+            "none is set: file and anchor that are put back together are not told apart from others",
+        );
+    };
+    let pinned = match tokio::task::block_in_place(|| pinned_commit(place, file.vault())) {
+        Ok(pinned) => pinned,
+        Err(error) => return Check::failed("pin", error),
+    };
+    match file.head() {
+        Ok(head) if pinned > head.counter => Check::failed("pin", PinError::RolledBack { pinned, found: head.counter }),
+        Ok(_) => Check::ok("pin", format!("commit {pinned}, in {keyring}")),
+        Err(error) => Check::failed("pin", error),
     }
 }
 

@@ -1,7 +1,8 @@
 //! `latchkey key remove`: one way less to unlock the vault.
 
 use clap::Args;
-use latchkey_vault::crypto::SlotRecord;
+use latchkey_vault::crypto::{SlotKind, SlotRecord};
+use latchkey_worker::unlock::KEYRING_SERVICE;
 use serde::Serialize;
 
 use super::rotate::reseal;
@@ -17,7 +18,8 @@ use crate::{
 #[command(after_help = "\
 The vault gets a new root key, which the other slots hold at once, and everything is sealed again; running programs have
 to unlock again. What the holder of the slot has copied before stays readable to them: change the passwords that matter.
-It may be interrupted; `latchkey key rotate --resume` goes on where it stands.
+It may be interrupted; `latchkey key rotate --resume` goes on where it stands. The key of a keyring slot or a combined one is
+taken out of this user's keyring; files with identities are left where they are, and open nothing any more.
 
 Examples:
   latchkey key remove k3j5m2qa
@@ -34,6 +36,8 @@ pub struct RemoveArgs {
 struct Removed {
     id: String,
     label: String,
+    /// Whether its key was taken out of the keyring; none for a slot whose key is not in one.
+    keyring_entry_removed: Option<bool>,
 }
 
 /// Removes a slot.
@@ -52,11 +56,33 @@ pub async fn run(cx: &Context, args: RemoveArgs) -> Result<(), Failure> {
             );
             prompt::insist(args.yes, &question).await?;
             vault.remove_slot(slot.id).await?;
+            // Now it opens nothing any more; the re-seal may take long, and may be interrupted.
+            let keyring_entry_removed = forget(cx, slot);
             reseal(cx, vault).await?;
-            Ok(Removed { id: slot.id.to_string(), label: slot.label.clone() })
+            Ok(Removed { id: slot.id.to_string(), label: slot.label.clone(), keyring_entry_removed })
         })
         .await?;
     cx.printer.print(&removed)
+}
+
+/// Takes the key of a removed slot out of the keyring that `key add` would put it in. The slot is gone either way.
+fn forget(cx: &Context, slot: &SlotRecord) -> Option<bool> {
+    let kind = SlotKind::from_u8(slot.kind);
+    if !matches!(kind, Some(SlotKind::Keyring | SlotKind::Combined)) {
+        return None;
+    }
+    let keyring = cx.settings.keyring.unwrap_or_default();
+    let why = match tokio::task::block_in_place(|| keyring.remove(KEYRING_SERVICE, &slot.recipient)) {
+        Ok(true) => return Some(true),
+        Ok(false) => format!("{keyring} has no such entry"),
+        Err(error) => error.to_string(),
+    };
+    let user = safe(&slot.recipient);
+    cx.printer.warn(format_args!(
+        "the slot's key was not taken out of a keyring ({why}); wherever it is, it opens nothing any more: service \
+         {KEYRING_SERVICE}, user {user}"
+    ));
+    Some(false)
 }
 
 /// The one slot that is meant.

@@ -43,9 +43,9 @@ pub use schema::SCHEMA_VERSION;
 
 use super::{
     AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
-    Finding, Head, HeldAccount, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewIncarnation,
-    NewKeys, OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle, StepAsk, Store,
-    StoreError, Taken, Tampering,
+    Finding, Head, HeldAccount, HeldRows, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit,
+    NewIncarnation, NewKeys, OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle,
+    StepAsk, Store, StoreError, Taken, Tampering,
 };
 use crate::{
     crypto::{AuditHead, Header, RekeyStage},
@@ -348,8 +348,8 @@ impl Store for SqliteStore {
         self.readers.account(id)
     }
 
-    async fn account_held(&self, hold: Hold) -> Result<HeldAccount, StoreError> {
-        self.readers.account_held(&hold, || self.clock.boot())
+    async fn account_held(&self, hold: Hold, known: Option<Arc<HeldRows>>) -> Result<HeldAccount, StoreError> {
+        self.readers.account_held(&hold, known.as_deref(), || self.clock.boot())
     }
 
     async fn accounts(

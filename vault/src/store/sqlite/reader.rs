@@ -27,9 +27,9 @@ use crate::{
     crypto::AuditHead,
     model::{AccountId, BootStamp},
     store::{
-        AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Head, HeldAccount, Hold,
-        Inspect, ItemRow, KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName, SessionRow,
-        StoreError, Tampering, bucket_of,
+        AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Head, HeldAccount,
+        HeldRows, Hold, Inspect, ItemRow, KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName,
+        SessionRow, StoreError, Tampering, bucket_of,
     },
 };
 
@@ -76,7 +76,7 @@ impl Readers {
             self.check_bucket(conn, bucket_of(key))?;
             let binder = self.binder.as_ref();
             // The session belongs to the account's revision beside it.
-            AccountRow::load_then(conn, binder, key, |account| {
+            AccountRow::load_then(conn, binder, key, None, |account| {
                 let Some(account) = account else { return Ok(None) };
                 Ok(Some((account, SessionRow::load(conn, binder, key)?)))
             })
@@ -84,17 +84,25 @@ impl Readers {
     }
 
     /// The account of a lease, where the hold is live at the time that `now` gives once the lease was read.
-    pub(super) fn account_held(&self, hold: &Hold, now: impl Fn() -> BootStamp) -> Result<HeldAccount, StoreError> {
+    pub(super) fn account_held(
+        &self,
+        hold: &Hold,
+        known: Option<&HeldRows>,
+        now: impl Fn() -> BootStamp,
+    ) -> Result<HeldAccount, StoreError> {
         // An account is leased under its id, which no change of keys changes.
         let key = &hold.resource.id();
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(key))?;
             let binder = self.binder.as_ref();
-            LeaseRow::load_then(conn, binder, key, |lease| {
-                if !lease.is_some_and(|lease| lease.is_live(hold.token, hold.holder, now())) {
+            LeaseRow::load_then(conn, binder, key, known.map(|known| &known.lease), |lease| {
+                let Some(lease) = lease.filter(|lease| lease.is_live(hold.token, hold.holder, now())) else {
                     return Ok(HeldAccount::Fenced);
-                }
-                Ok(AccountRow::load(conn, binder, key)?.map_or(HeldAccount::Removed, HeldAccount::Row))
+                };
+                AccountRow::load_then(conn, binder, key, known.map(|known| &known.account), |account| {
+                    let Some(account) = account else { return Ok(HeldAccount::Removed) };
+                    Ok(HeldAccount::Rows(Arc::new(HeldRows { lease, account })))
+                })
             })
         })
     }

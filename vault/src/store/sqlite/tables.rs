@@ -28,7 +28,7 @@ impl<T: BoundRow> Stored<T> {
 }
 
 /// A kind of row that lies in a table of its own under a 16-byte key.
-pub(super) trait Table: BoundRow + Sized {
+pub(super) trait Table: BoundRow + PartialEq + Sized {
     /// The table's name.
     const NAME: &'static str;
     /// The column of its key.
@@ -55,10 +55,12 @@ pub(super) trait Table: BoundRow + Sized {
 
     /// The row with this key.
     fn load(conn: &Connection, binder: &dyn Binder, key: &[u8; 16]) -> Result<Option<Self>, StoreError> {
-        Self::load_then(conn, binder, key, Ok)
+        Self::load_then(conn, binder, key, None, Ok)
     }
 
     /// The row with this key; what `then` reads after it, where there is one, is read from the same snapshot.
+    ///
+    /// `known` was authentic when it was read under this key: while the row is the same, it is not authenticated again.
     ///
     /// The query is still active while `then` runs, and SQLite's implicit transaction ends with the last active query
     /// (sqlite.org/lang_transaction.html): two statements less than to begin and end one.
@@ -66,18 +68,22 @@ pub(super) trait Table: BoundRow + Sized {
         conn: &Connection,
         binder: &dyn Binder,
         key: &[u8; 16],
+        known: Option<&Self>,
         then: impl FnOnce(Option<Self>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         let db = |e| database("reading a row", &e);
         let mut select = conn.prepare_cached(Self::LOAD).map_err(db)?;
         let mut rows = select.query([key.as_slice()]).map_err(db)?;
         let Some(row) = rows.next().map_err(db)? else { return then(None) };
-        let (row, _) = authentic(binder, Self::read(row).map_err(db)?)?;
-        if row.place().id != *key {
+        let stored = Self::read(row).map_err(db)?;
+        if stored.place().id != *key {
             // The index of the keys is no more authenticated than any other.
-            return Err(StoreError::tampered(Tampering::Substitution, Some(RowName::of(&row))));
+            return Err(StoreError::tampered(Tampering::Substitution, Some(RowName::of(&stored.row))));
         }
-        then(Some(row))
+        let is_same = known.is_some_and(|known| *known == stored.row);
+        // Whoever has seen it: under a key that was retired since, nothing is stored any more.
+        let is_known = is_same && binder.is_stored(stored.row.epoch());
+        then(Some(if is_known { stored.row } else { authentic(binder, stored)?.0 }))
     }
 
     /// The keys of the rows that satisfy a condition, in which `{key}` stands for the key column.

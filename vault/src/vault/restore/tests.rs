@@ -23,7 +23,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let paths = VaultPaths { file: dir.path().join("vault/v.db"), anchors: dir.path().join("anchors") };
+        let paths = VaultPaths { file: dir.path().join("vault/v.db"), anchors: dir.path().join("anchors"), pin: None };
         let clock = Arc::new(ManualClock::new(NOW_MS));
         let backup = dir.path().join("backup.db");
         let world = Self { dir, paths, backup, identity: generate_identity().0, clock };
@@ -126,7 +126,7 @@ async fn a_backup_from_before_a_change_of_keys_needs_a_word_of_its_own() {
     let (id, head) = (vault.id(), vault.store.head());
     let rotated = vault.keys().rotated().unwrap();
     vault.close().await.unwrap();
-    AnchorFile::of(&world.paths.anchors, id).write_first(&rotated, head).unwrap();
+    AnchorFile::of(&world.paths, id).write_first(&rotated, head).unwrap();
     assert!(matches!(world.prepare(false).await.map(|_| ()), Err(RestoreError::OldKeys)));
     let restore = world.prepare(true).await.unwrap();
     assert!(restore.plan().has_old_keys);

@@ -22,12 +22,12 @@ struct Closed {
 /// `forgets`: whether the headers before the last commit but one were forgotten.
 async fn closed(forgets: bool) -> Closed {
     let dir = tempfile::tempdir().unwrap();
-    let paths = VaultPaths { file: dir.path().join("vault/v.db"), anchors: dir.path().join("anchors") };
+    let paths = VaultPaths { file: dir.path().join("vault/v.db"), anchors: dir.path().join("anchors"), pin: None };
     let actor = Actor { uid: 0, user: "root".into(), pid: 0, name: "test".into() };
     let recipient = SlotRecipient::of_identity(&generate_identity().0).unwrap();
     let slot = NewSlot::Identity { label: String::new(), kind: SlotKind::Identity, recipient };
     let vault = Vault::init(&paths, Opener { actor, clock: Arc::new(ManualClock::new(0)) }, vec![slot]).await.unwrap();
-    let anchors = AnchorFile::of(&paths.anchors, vault.id());
+    let anchors = AnchorFile::of(&paths, vault.id());
     let (anchor, _) = anchors.read(vault.id()).unwrap();
     vault.note(Action::Edit, None, "one more").await.unwrap();
     if forgets {
@@ -41,7 +41,7 @@ async fn closed(forgets: bool) -> Closed {
 
 impl Closed {
     fn check(&self, anchor: &Anchor) -> Result<(), UnlockError> {
-        check_anchor(&self.file, &self.anchors, &self.keys, anchor.clone())
+        check_anchor(&self.file, &self.anchors, &self.keys, anchor.clone(), MissingPin::Refused)
     }
 
     #[track_caller]

@@ -3,8 +3,9 @@
 use std::{fs, sync::Arc};
 
 use latchkey_vault::{
-    Clock, KeyBinder, ManualClock, UnlockError, Vault, VaultId,
-    crypto::{Header, Keyring, SlotKind, SlotRecipient, SlotRecord, generate_identity},
+    AddSlotError, Clock, InitError, KeyBinder, ManualClock, NewSlot, RekeyError, Secret, SlotListError, UnlockError,
+    UnlockWith, Vault, VaultId,
+    crypto::{Header, Keyring, ScryptCost, SlotDraft, SlotKind, SlotRecipient, SlotRecord, generate_identity},
     store::{Binder, Changes, KeyMaterial, Saved, Store, StoreError, Tampering, sqlite::SqliteFile},
 };
 use rusqlite::{Connection, params};
@@ -133,6 +134,72 @@ fn write_keys(conn: &Connection, keys: &KeyMaterial) {
     }
     let generation = keys.generation.cast_signed();
     conn.execute("INSERT INTO key_meta VALUES (1, ?1, ?2)", params![generation, keys.slots_mac.as_slice()]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_43_one_half_of_a_combined_slot_opens_nothing() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    let (recovery, paper) = slot(SlotKind::Recovery, "paper");
+    let (half, slot_of_ann) = combined("ann", "ann's horse");
+    let (bobs_half, slot_of_bob) = combined("bob", "bob's horse");
+    made(&folder, vec![slot_of_ann, slot_of_bob, paper]).await;
+    // Another vault of hers, with the same passphrase.
+    let (others_half, slot_of_other) = combined("ann", "ann's horse");
+    made(&other, vec![slot_of_other, slot(SlotKind::Recovery, "paper").1]).await;
+    let both = |passphrase: &str, half: &Secret| UnlockWith::Both {
+        passphrase: Secret::copy_of(passphrase),
+        half: half.duplicate(),
+    };
+    for (what, with) in [
+        ("a stolen file and its passphrase", UnlockWith::Passphrase(Secret::copy_of("ann's horse"))),
+        ("the keyring's half", UnlockWith::Identity(half.duplicate())),
+        ("the half, and a guess", both("wrong horse", &half)),
+        ("the passphrase, and a key of the attacker's", both("ann's horse", &generate_identity().0)),
+        ("the passphrase, and another slot's half", both("ann's horse", &bobs_half)),
+        ("another slot's passphrase, and the half", both("bob's horse", &half)),
+        ("the passphrase, and another vault's half", both("ann's horse", &others_half)),
+    ] {
+        let opened = Vault::open(&folder.paths, folder.opener(), with).await;
+        assert!(matches!(opened, Err(UnlockError::CannotUnlock)), "{what}");
+    }
+    for with in [both("ann's horse", &half), both("bob's horse", &bobs_half), UnlockWith::Identity(recovery)] {
+        Vault::open(&folder.paths, folder.opener(), with).await.unwrap().close().await.unwrap();
+    }
+    let with = both("ann's horse", &others_half);
+    Vault::open(&other.paths, other.opener(), with).await.unwrap().close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_43_a_combined_slot_stands_beside_a_recovery_slot_only() {
+    let folder = Folder::new();
+    let refused = Vault::init(&folder.paths, folder.opener(), vec![folder.slot(), combined("both", "horse").1]).await;
+    assert!(matches!(refused, Err(InitError::Slots(SlotListError::NoRecovery))));
+    assert!(!folder.paths.file.exists());
+    let vault = folder.init().await;
+    let refused = vault.add_slot(combined("both", "horse").1).await;
+    assert!(matches!(refused, Err(AddSlotError::List(SlotListError::NoRecovery))));
+    let paper = vault.add_slot(slot(SlotKind::Recovery, "paper").1).await.unwrap();
+    vault.add_slot(combined("both", "horse").1).await.unwrap();
+    assert!(matches!(vault.remove_slot(paper).await, Err(RekeyError::NoRecovery)));
+    assert_eq!(vault.slots().await.unwrap().len(), 3);
+    vault.close().await.unwrap();
+    assert_clean(&folder).await;
+}
+
+async fn made(folder: &Folder, slots: Vec<NewSlot>) {
+    Vault::init(&folder.paths, folder.opener(), slots).await.unwrap().close().await.unwrap();
+}
+
+/// A slot of this kind and label, and the identity that opens it.
+fn slot(kind: SlotKind, label: &str) -> (Secret, NewSlot) {
+    let (identity, recipient) = generate_identity();
+    (identity, NewSlot::Identity { label: label.into(), kind, recipient: recipient.parse().unwrap() })
+}
+
+/// A combined slot of this passphrase, and the keyring's half.
+fn combined(label: &str, passphrase: &str) -> (Secret, NewSlot) {
+    let (draft, half) = SlotDraft::combined(label, &Secret::copy_of(passphrase), ScryptCost::FLOOR).unwrap();
+    (half, NewSlot::Draft(draft))
 }
 
 /// Vault and anchor, byte for byte.

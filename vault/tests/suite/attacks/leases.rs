@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use latchkey_vault::{CheckIn, CheckInError, CheckOutError, Vault, store::Tampering};
+use latchkey_vault::{
+    CheckIn, CheckInError, CheckOutError, ReadError, Vault,
+    model::Field,
+    store::{StoreError, Tampering},
+};
 use rusqlite::Connection;
 
 use super::{Sample, told};
@@ -38,6 +42,60 @@ async fn attack_08_a_lease_cannot_be_edited() {
         let expected = if change.starts_with("resource") { Tampering::Digest } else { Tampering::Substitution };
         sample.check(change, attack, async |v| told(v.check_out(bob, &ask(0)).await), expected).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_08_between_two_reads_neither_lease_nor_account_is_edited_unseen() {
+    let folder = Folder::new();
+    let vault = folder.init().await;
+    let id = vault.add_account(account("ann")).await.unwrap();
+    let other = vault.add_account(account("bob")).await.unwrap();
+    let lent = vault.check_out(id, &ask(0)).await.unwrap();
+    let read = async || vault.read_secret(&lent, Field::Password).await;
+    let plain = folder.plain();
+    read().await.unwrap();
+    for (table, name, change) in [
+        ("lease", "resource", "until_ms = until_ms + 600000"),
+        ("lease", "resource", "rev = rev + 1"),
+        ("account", "id", "ix_site = zeroblob(16)"),
+        ("account", "id", "ix_login = NULL"),
+        ("account", "id", "sealed = zeroblob(length(sealed))"),
+        ("account", "id", "sealed = (SELECT sealed FROM account WHERE id != ?1)"),
+        ("account", "id", "rev = rev + 1"),
+    ] {
+        let was = format!("CREATE TEMP TABLE was AS SELECT * FROM {table} WHERE {name} = ?1");
+        plain.execute(&was, [key(&id)]).unwrap();
+        plain.execute(&format!("UPDATE {table} SET {change} WHERE {name} = ?1"), [key(&id)]).unwrap();
+        let told = read().await;
+        assert!(
+            matches!(told, Err(ReadError::Store(StoreError::Tampered { .. }))),
+            "{table}: {change}: {:?}",
+            told.map(|_| ())
+        );
+        let back = format!("DELETE FROM {table} WHERE {name} = ?1");
+        plain.execute(&back, [key(&id)]).unwrap();
+        plain.execute_batch(&format!("INSERT INTO {table} SELECT * FROM was; DROP TABLE was")).unwrap();
+        read().await.unwrap();
+    }
+    assert!(vault.account(other).await.is_ok());
+    vault.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_04_a_row_of_a_retired_key_is_refused_though_it_was_read_before() {
+    let folder = Folder::new();
+    let vault = folder.init().await;
+    let id = vault.add_account(account("ann")).await.unwrap();
+    let lent = vault.check_out(id, &ask(0)).await.unwrap();
+    vault.read_secret(&lent, Field::Password).await.unwrap();
+    let plain = folder.plain();
+    plain.execute_batch("CREATE TEMP TABLE was AS SELECT * FROM account").unwrap();
+    vault.rotate_keys().await.unwrap();
+    vault.reseal(Box::new(|_, _| {})).await.unwrap();
+    plain.execute_batch("DELETE FROM account; INSERT INTO account SELECT * FROM was").unwrap();
+    let told = vault.read_secret(&lent, Field::Password).await;
+    assert!(matches!(told, Err(ReadError::Store(StoreError::Tampered { .. }))), "{:?}", told.map(|_| ()));
+    vault.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,11 +117,11 @@ pub(super) async fn a_revoked_lease_rests_before_the_next_holder(bench: &Bench) 
 
 pub(super) async fn a_holder_reads_its_account_as_it_is_now(bench: &Bench) {
     let hold = bench.take(1, 1).await;
-    let read = async || bench.store.account_held(hold).await.unwrap();
+    let read = async || bench.store.account_held(hold, None).await.unwrap();
     assert!(matches!(read().await, HeldAccount::Removed), "leased, and no account");
     for rev in 1..3 {
         assert_eq!(bench.store.save(accounts([account(1, rev)])).await.unwrap(), Saved::Done);
-        assert!(matches!(read().await, HeldAccount::Row(row) if row.rev == rev));
+        assert!(matches!(read().await, HeldAccount::Rows(rows) if rows.account.rev == rev));
     }
     let removed = bench.store.remove_account(AccountId::from_bytes([1; 16]), 2, vec![]).await.unwrap();
     assert_eq!(removed, Saved::Done);
@@ -234,7 +234,7 @@ async fn fenced_everywhere(store: &dyn Store, hold: Hold, rev: u64) {
     assert_eq!(store.check_in(vec![hold], changes()).await.unwrap(), fenced);
     let step = StepAsk { hold, secret: name(4), step: 1 << 40, begins_ms: WALL_MS };
     assert_eq!(store.reserve_step(step, changes()).await.unwrap(), Reserved::Fenced);
-    assert!(matches!(store.account_held(hold).await.unwrap(), HeldAccount::Fenced));
+    assert!(matches!(store.account_held(hold, None).await.unwrap(), HeldAccount::Fenced));
     assert_eq!(store.audit(0, 100).await.unwrap().len(), audit, "nothing was written");
     assert_eq!(store.lease(hold.resource.id()).await.unwrap(), lease, "the lease is as it was");
 }
