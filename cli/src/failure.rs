@@ -99,8 +99,8 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::File(error) => error.into(),
             StoreError::Tampered { class: Tampering::Rollback, .. } => {
-                let hint = "find out who put an older file in its place; to go back to a backup on purpose: \
-                            `latchkey backup restore`";
+                let hint = "if `latchkey backup restore` was interrupted, run the same command again; else find out who put an \
+                            older file in its place; to go back to a backup on purpose: `latchkey backup restore`";
                 Self::new(Exit::Tampering, "rollback", message, hint).amounting_to(Tampering::Rollback)
             }
             StoreError::Tampered { class, .. } => {
