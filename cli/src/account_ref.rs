@@ -1,9 +1,6 @@
 //! How a person names an account: its id, the beginning of its id, or site and login. Knows no command.
 
-use latchkey_vault::{
-    Vault,
-    model::{Account, AccountId},
-};
+use latchkey_vault::{AccountId, AccountView, Vault};
 
 use crate::{exit::Exit, failure::Failure, printer::safe};
 
@@ -24,7 +21,7 @@ impl AccountRef {
     ///
     /// # Errors
     /// Where there is none, or more than one.
-    pub async fn find(&self, vault: &Vault) -> Result<Account, Failure> {
+    pub async fn find(&self, vault: &Vault) -> Result<AccountView, Failure> {
         match &self.0 {
             Named::Id(id) => Ok(vault.account(*id).await?),
             Named::Login(site, login) => {

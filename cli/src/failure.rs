@@ -35,12 +35,20 @@ pub struct Failure {
     pub message: String,
     /// What to do next.
     pub hint: String,
+    /// What it amounts to, where the vault is not as it was written.
+    pub tampering: Option<Tampering>,
 }
 
 impl Failure {
     /// A failure in these words.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { exit, code, message: message.into(), hint: hint.into() }
+        Self { exit, code, message: message.into(), hint: hint.into(), tampering: None }
+    }
+
+    /// The same, where the vault is not as it was written.
+    #[must_use]
+    fn amounting_to(self, class: Tampering) -> Self {
+        Self { tampering: Some(class), ..self }
     }
 
     /// Arguments that do not fit together.
@@ -80,7 +88,8 @@ impl From<FileError> for Failure {
             FileError::Newer { .. } => ("vault_newer", "install a latchkey that is at least as new as the vault"),
             _ => ("vault_unsafe", "see `latchkey doctor` for the permissions of every file"),
         };
-        Self::new(Exit::Vault, code, error.to_string(), hint)
+        let tampering = matches!(error, FileError::Damaged).then_some(Tampering::Corruption);
+        Self { tampering, ..Self::new(Exit::Vault, code, error.to_string(), hint) }
     }
 }
 
@@ -92,11 +101,11 @@ impl From<StoreError> for Failure {
             StoreError::Tampered { class: Tampering::Rollback, .. } => {
                 let hint = "if `latchkey backup restore` was interrupted, run the same command again; else find out who put an \
                             older file in its place; to go back to a backup on purpose: `latchkey backup restore`";
-                Self::new(Exit::Tampering, "rollback", message, hint)
+                Self::new(Exit::Tampering, "rollback", message, hint).amounting_to(Tampering::Rollback)
             }
-            StoreError::Tampered { .. } => {
+            StoreError::Tampered { class, .. } => {
                 let hint = "do not go on with this file: keep it as evidence, run `latchkey verify`, restore a backup";
-                Self::new(Exit::Tampering, "tampered", message, hint)
+                Self::new(Exit::Tampering, "tampered", message, hint).amounting_to(class)
             }
             StoreError::Full => {
                 Self::new(Exit::Failure, "disk_full", message, "free some space, then repeat the command")
@@ -138,6 +147,7 @@ impl From<RekeyError> for Failure {
 impl From<PinError> for Failure {
     fn from(error: PinError) -> Self {
         let message = error.to_string();
+        let tampering = matches!(error, PinError::RolledBack { .. }).then_some(Tampering::Rollback);
         let (exit, code, hint) = match error {
             PinError::Missing => (Exit::Tampering, "pin_missing", "if you know why it is gone: `latchkey anchor pin`"),
             PinError::Damaged => (Exit::Tampering, "pin_damaged", "find out how; then `latchkey anchor adopt`"),
@@ -155,7 +165,7 @@ impl From<PinError> for Failure {
                 (Exit::Locked, "pin_unreachable", hint)
             }
         };
-        Self::new(exit, code, message, hint)
+        Self { tampering, ..Self::new(exit, code, message, hint) }
     }
 }
 

@@ -16,10 +16,20 @@ pub mod time;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{
+    CommandFactory, FromArgMatches, Parser,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue},
+};
 use latchkey_worker::logging;
 
-use crate::{commands::Command, context::Globals, exit::Exit, failure::Failure, printer::Printer};
+use crate::{
+    commands::Command,
+    context::Globals,
+    exit::Exit,
+    failure::Failure,
+    printer::{Printer, safe},
+};
 
 /// An encrypted vault for the credentials and live sessions of a team's accounts
 ///
@@ -79,8 +89,26 @@ async fn until_interrupted(cli: Cli) -> Result<(), Failure> {
 }
 
 fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
-    let matches = Cli::command().after_long_help(exit::help()).try_get_matches_from(args)?;
-    Cli::from_arg_matches(&matches)
+    let matches = Cli::command().after_long_help(exit::help()).try_get_matches_from(args).map_err(escaped)?;
+    Cli::from_arg_matches(&matches).map_err(escaped)
+}
+
+/// What clap repeats of the arguments, with what could steer a terminal escaped; its own colours stay.
+fn escaped(mut error: clap::Error) -> clap::Error {
+    let context: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in context {
+        // Advice is told without its colours: they cannot be told from those of an argument that it repeats.
+        let plain = |text: StyledStr| StyledStr::from(safe(&text.to_string()));
+        let value = match value {
+            ContextValue::String(text) => ContextValue::String(safe(&text)),
+            ContextValue::Strings(texts) => ContextValue::Strings(texts.iter().map(|text| safe(text)).collect()),
+            ContextValue::StyledStr(text) if kind != ContextKind::Usage => ContextValue::StyledStr(plain(text)),
+            ContextValue::StyledStrs(texts) => ContextValue::StyledStrs(texts.into_iter().map(plain).collect()),
+            other => other,
+        };
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// What clap says: help and version are results, the rest are failures.

@@ -1,11 +1,7 @@
 //! An account's secrets as they come in: prompted for, from standard input or from a descriptor; never from arguments.
 
 use clap::{Args, ValueEnum};
-use latchkey_vault::{
-    Secret, limits,
-    manager_http::Json,
-    model::{Account, Field},
-};
+use latchkey_vault::{AccountSecret, Secret, limits, manager_http::Json, model::Field};
 use latchkey_worker::secret_file;
 
 use crate::{context::Context, failure::Failure, prompt};
@@ -56,39 +52,29 @@ impl SecretField {
     pub const ALL: [Self; 6] =
         [Self::Password, Self::Totp, Self::AppPassword, Self::MailPassword, Self::MailAppPassword, Self::Cookie];
 
+    /// The secret that the vault knows by it.
+    #[must_use]
+    pub const fn secret(self) -> AccountSecret {
+        match self {
+            Self::Password => AccountSecret::Password,
+            Self::Totp => AccountSecret::Totp,
+            Self::MailPassword => AccountSecret::MailPassword,
+            Self::MailAppPassword => AccountSecret::MailAppPassword,
+            Self::AppPassword => AccountSecret::AppPassword,
+            Self::Cookie => AccountSecret::Cookie,
+        }
+    }
+
     /// The name, as JSON has it.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::Totp => "totp",
-            Self::MailPassword => "mail_password",
-            Self::MailAppPassword => "mail_app_password",
-            Self::AppPassword => "app_password",
-            Self::Cookie => "cookie",
-        }
+        self.secret().name()
     }
 
     /// The field that both sides know; none for the site's own app password, which is kept here alone.
     #[must_use]
     pub const fn field(self) -> Option<Field> {
-        match self {
-            Self::Password => Some(Field::Password),
-            Self::Totp => Some(Field::Totp),
-            Self::MailPassword => Some(Field::MailPassword),
-            Self::MailAppPassword => Some(Field::MailAppPassword),
-            Self::Cookie => Some(Field::Cookie),
-            Self::AppPassword => None,
-        }
-    }
-
-    /// An account's value of it.
-    #[must_use]
-    pub fn of(self, account: &Account) -> Option<&Secret> {
-        match self.field() {
-            Some(field) => account.record.fields.value(field),
-            None => account.record.app_password.as_ref(),
-        }
+        self.secret().field()
     }
 
     const fn question(self) -> &'static str {

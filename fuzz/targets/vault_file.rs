@@ -15,10 +15,10 @@ use std::{
 
 use latchkey_fuzz::Input;
 use latchkey_vault::{
-    AccountError, AccountId, Clock, Edit, ManualClock, NewAccount, NewSlot, Opener, Secret, UnlockWith, Vault,
-    VaultPaths,
+    AccountError, AccountId, AccountSecret, Clock, Edit, ManualClock, NewAccount, NewSlot, Opener, Revealed, Secret,
+    UnlockWith, Vault, VaultPaths,
     crypto::{SlotKind, SlotRecipient, generate_identity},
-    model::{Account, Actor, Field, Fields},
+    model::{Actor, Field, Fields},
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
@@ -29,7 +29,7 @@ struct Sample {
     earlier: Vec<u8>,
     anchor: (String, Vec<u8>),
     identity: Secret,
-    accounts: Vec<Account>,
+    accounts: Vec<Revealed>,
     /// Where the edited copies lie.
     room: tempfile::TempDir,
 }
@@ -66,17 +66,17 @@ async fn read_all(sample: &Sample, paths: &VaultPaths) {
         Err(error) => return assert!(!error.to_string().contains(CANARY)),
     };
     for expected in &sample.accounts {
-        match vault.account(expected.id).await {
+        match vault.reveal(expected.account.id, &AccountSecret::ALL).await {
             Ok(found) => assert!(same(&found, expected)),
             // A row that was taken out is a deletion, not an account that never was.
             Err(error) => assert!(matches!(error, AccountError::Store(_)), "{error}"),
         }
-        let _ = vault.session_view(expected.id).await;
+        let _ = vault.session_view(expected.account.id).await;
     }
     let _ = vault.owed_messages(100).await;
     if vault.verify(Box::new(|_, _| ())).await.is_ok_and(|findings| findings.is_empty()) {
         for expected in &sample.accounts {
-            assert!(same(&vault.account(expected.id).await.unwrap(), expected));
+            assert!(same(&vault.reveal(expected.account.id, &AccountSecret::ALL).await.unwrap(), expected));
         }
     }
     let _ = vault.close().await;
@@ -142,7 +142,10 @@ impl Sample {
         sample.accounts = RUNTIME.block_on(async {
             let with = UnlockWith::Identity(sample.identity.duplicate());
             let vault = Vault::open(&copy, opener(), with).await.unwrap();
-            let accounts = vault.accounts(None, None, 100).await.unwrap();
+            let mut accounts = Vec::new();
+            for account in vault.accounts(None, None, 100).await.unwrap() {
+                accounts.push(vault.reveal(account.id, &AccountSecret::ALL).await.unwrap());
+            }
             assert_eq!(vault.verify(Box::new(|_, _| ())).await.unwrap(), []);
             vault.close().await.unwrap();
             accounts
@@ -193,16 +196,20 @@ async fn make(folder: &Path) {
     write(&folder.join("earlier.db"), &before);
 }
 
-fn same(one: &Account, other: &Account) -> bool {
-    let texts = |account: &Account| Field::ALL.map(|field| account.record.fields.value(field).map(Secret::duplicate));
+fn same(one: &Revealed, other: &Revealed) -> bool {
+    let texts = |revealed: &Revealed| {
+        let names = [&revealed.account.username, &revealed.account.email, &revealed.account.link_profile];
+        let secrets = AccountSecret::ALL.map(|secret| revealed.secret(secret).map(Secret::duplicate));
+        names.into_iter().map(|name| name.as_ref().map(Secret::duplicate)).chain(secrets).collect::<Vec<_>>()
+    };
     let equal = |(a, b): (&Option<Secret>, &Option<Secret>)| match (a, b) {
         (Some(a), Some(b)) => a.same(b),
         (a, b) => a.is_none() && b.is_none(),
     };
-    (one.id, one.rev) == (other.id, other.rev)
-        && texts(one).iter().zip(&texts(other)).all(equal)
-        && one.record.site == other.record.site
-        && one.record.manager_id == other.record.manager_id
+    texts(one).iter().zip(&texts(other)).all(equal) && {
+        let (one, other) = (&one.account, &other.account);
+        (one.id, one.rev, &one.site, &one.manager_id) == (other.id, other.rev, &other.site, &other.manager_id)
+    }
 }
 
 fn opener() -> Opener {

@@ -5,16 +5,13 @@ use latchkey_tests::{
     tap::Tap,
     world::{DOMAIN, MAIL_APP_CANARY, MAIL_CANARY, World, password, sites_file},
 };
-use latchkey_vault::{
-    Edit, Secret,
-    model::{Field, Fields},
-};
+use latchkey_vault::{AccountSecret, Edit, Secret, model::Field};
 use serde_json::{Value, json};
 
 use crate::check::assert_posted_once;
 
-fn text(fields: &Fields, field: Field) -> &str {
-    fields.value(field).map_or("-", Secret::expose)
+fn text(name: Option<&Secret>) -> &str {
+    name.map_or("-", Secret::expose)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,13 +28,13 @@ async fn an_unknown_account_comes_in_from_the_task_and_the_managers_record_wins(
     assert_eq!(world.run().await.done, 1);
 
     assert_posted_once(&world, &ann, &["t-1".into()]);
-    let record = world.account(&ann).await.record;
-    assert_eq!((record.site.as_str(), record.manager_id.as_deref()), (DOMAIN, Some("acc-ann")));
-    assert_eq!(text(&record.fields, Field::Password), password("ann"));
-    assert_eq!(text(&record.fields, Field::Email), "ann@mail.test");
-    assert_eq!(text(&record.fields, Field::MailPassword), MAIL_CANARY);
-    assert_eq!(text(&record.fields, Field::MailAppPassword), "-", "a placeholder is no value");
-    assert_eq!(text(&record.fields, Field::Totp), "-");
+    let known = world.account(&ann).await;
+    assert_eq!((known.site.as_str(), known.manager_id.as_deref()), (DOMAIN, Some("acc-ann")));
+    assert_eq!(text(known.email.as_ref()), "ann@mail.test");
+    assert_eq!(world.secret(&ann, AccountSecret::Password).await, password("ann"));
+    assert_eq!(world.secret(&ann, AccountSecret::MailPassword).await, MAIL_CANARY);
+    assert!(!known.has(AccountSecret::MailAppPassword), "a placeholder is no value");
+    assert!(!known.has(AccountSecret::Totp));
     assert!(world.audit().await.iter().any(|detail| detail.contains("password: the manager's")));
     assert_eq!(world.site.counts("ann").bad_logins, 0, "the old password was not tried");
 }
@@ -57,9 +54,8 @@ async fn a_known_account_is_filled_where_it_is_empty_and_overwritten_nowhere() {
     assert_eq!(world.run().await.done, 1);
 
     assert_posted_once(&world, &ann, &[first, vec!["b-1".into()]].concat());
-    let record = world.account(&ann).await.record;
-    assert_eq!(text(&record.fields, Field::Email), "new@mail.test");
-    assert_eq!(text(&record.fields, Field::Password), password("ann"));
+    assert_eq!(text(world.account(&ann).await.email.as_ref()), "new@mail.test");
+    assert_eq!(world.secret(&ann, AccountSecret::Password).await, password("ann"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,7 +79,7 @@ async fn a_local_edit_that_is_still_owed_wins_over_the_manager_and_is_told() {
     assert_posted_once(&world, &ann, &[first, second].concat());
     assert_eq!(world.site.counts("ann").bad_logins, 0);
     assert_eq!(world.manager.account(&ann.id).unwrap().text("password"), Some("typed here"));
-    assert!(world.account(&ann).await.record.owed.is_empty());
+    assert!(world.account(&ann).await.owed.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,8 +128,8 @@ async fn the_mailboxs_secrets_are_never_sent_to_a_site() {
     assert_eq!((summary.done, summary.logins), (2, 1));
     let sent = tap.sent();
     assert!(sent.contains(&password("ann")), "the tap sees what is sent");
+    assert_eq!(world.secret(&ann, AccountSecret::MailPassword).await, MAIL_CANARY);
     for canary in [MAIL_CANARY, MAIL_APP_CANARY] {
-        assert_eq!(text(&world.account(&ann).await.record.fields, Field::MailPassword), MAIL_CANARY);
         assert!(!sent.contains(canary));
     }
 }

@@ -36,13 +36,13 @@ async fn check(row: Row) {
     assert_eq!(counts.bad_logins + counts.stopped_logins, row.attempts, "{}", row.put);
     assert_eq!(puts(&world, &ann), [row.put]);
     let account = world.account(&ann).await;
-    assert_eq!(account.record.standing.state, row.state);
-    assert!(!account.record.standing.evidence.is_empty());
+    assert_eq!(account.standing.state, row.state);
+    assert!(!account.standing.evidence.is_empty());
     for id in ["t-1", "t-2"] {
         assert_eq!(world.manager.ledger().fails_of(id), 1);
         let reason = error_message(&world, id);
         let word = row.state.word();
-        assert!(reason.contains(word) && reason.contains(&account.record.standing.evidence), "{reason}");
+        assert!(reason.contains(word) && reason.contains(&account.standing.evidence), "{reason}");
     }
 
     let requests = world.site.requests().len();
@@ -113,7 +113,7 @@ async fn an_account_that_the_manager_calls_banned_is_not_tried_at_all() {
     let counts = world.site.counts("ann");
     assert_eq!(counts.bad_logins + counts.stopped_logins + counts.logins, 0);
     assert!(puts(&world, &ann).is_empty(), "the manager knows it already");
-    assert_eq!(world.account(&ann).await.record.standing.state, AccountState::Banned);
+    assert_eq!(world.account(&ann).await.standing.state, AccountState::Banned);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

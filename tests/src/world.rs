@@ -15,12 +15,13 @@ use std::{
 use latchkey_manager::{Manager, ManagerConfig, NewAccount, NewTask};
 use latchkey_practice_site::{self as practice, Site, SiteConfig, SiteHandle};
 use latchkey_vault::{
-    Clock, NewSlot, Opener, Restore, Restored, Secret, SystemClock, UnlockWith, Vault, VaultPaths,
+    AccountSecret, AccountView, Clock, NewSlot, Opener, Restore, Restored, Secret, SystemClock, UnlockWith, Vault,
+    VaultPaths,
     account_api::AccountApi,
     crypto::{SlotKind, SlotRecipient, generate_identity},
     login::{SiteAuth, build_auth},
     manager_http::{BaseUrl, ManagerClient, ManagerConfig as ClientConfig},
-    model::{Account, Actor},
+    model::Actor,
     site_http::{SiteClient, Transport},
     sites::Sites,
 };
@@ -268,8 +269,15 @@ impl World {
     }
 
     /// What the vault knows of an author.
-    pub async fn account(&self, author: &Author) -> Account {
+    pub async fn account(&self, author: &Author) -> AccountView {
         self.vault.find_manager_id(&author.id).await.unwrap().unwrap()
+    }
+
+    /// A secret of an author's account, as a person would read it; `-` where there is none.
+    pub async fn secret(&self, author: &Author, secret: AccountSecret) -> String {
+        let revealed = self.vault.reveal(self.account(author).await.id, &[secret]).await.unwrap();
+        // EXPOSE: tests compare it.
+        revealed.secret(secret).map_or("-", Secret::expose).to_owned()
     }
 
     /// The cookie string in the manager's record.

@@ -1,12 +1,13 @@
 //! Accounts in an open vault: add, find, read, change, remove.
 //!
 //! Every change is one transaction with its audit entry and, where the manager keeps the account, the message that it
-//! is owed. No site is contacted and no lease is taken here.
+//! is owed. What is read here is a view without secrets; a secret comes out by `reveal`, after its audit entry. No site is
+//! contacted and no lease is taken here.
 
 mod manager;
 mod sealing;
 
-pub use manager::{Pulled, admissible};
+pub use manager::{Admissible, Pulled, admissible};
 
 use thiserror::Error;
 use url::Url;
@@ -17,7 +18,10 @@ use crate::{
     audit::no_randomness,
     cookies::Jar,
     limits,
-    model::{Account, AccountId, AccountRecord, AccountState, Action, Field, Fields, Secret, Standing},
+    model::{
+        Account, AccountId, AccountRecord, AccountSecret, AccountState, AccountView, Action, Field, Fields, Revealed,
+        Secret, Standing,
+    },
     names::{Again, Named},
     record::SessionRecord,
     store::{Changes, FindAccounts, Name, Saved, StoreError},
@@ -121,25 +125,28 @@ impl Vault {
         }
     }
 
-    /// Reads an account. Its secrets stay sealed in memory: see [`Vault::reveal`].
+    /// Reads an account, without its secrets: see [`Vault::reveal`] and [`Vault::check_out`].
     ///
     /// # Errors
     /// [`AccountError::Unknown`], [`AccountError::Store`].
-    pub async fn account(&self, id: AccountId) -> Result<Account, AccountError> {
-        Ok(self.account_and_session(id).await?.0)
+    pub async fn account(&self, id: AccountId) -> Result<AccountView, AccountError> {
+        Ok(self.opened(id).await?.into())
     }
 
-    /// Reads an account's secrets without a lease; the audit entry is durable before they are handed out.
+    /// Reads these secrets of an account without a lease; the audit entry that names them is durable before they are handed
+    /// out.
     ///
     /// # Errors
     /// As [`Vault::account`].
-    pub async fn reveal(&self, id: AccountId, what: &str) -> Result<Account, AccountError> {
-        self.account(id).await?;
-        self.note(Action::Reveal, Some(id), what).await?;
-        self.account(id).await
+    pub async fn reveal(&self, id: AccountId, which: &[AccountSecret]) -> Result<Revealed, AccountError> {
+        // Of an account that is not there nothing is read, and no entry says so.
+        self.opened(id).await?;
+        let names: Vec<_> = which.iter().map(|secret| secret.name()).collect();
+        self.note(Action::Reveal, Some(id), &names.join(", ")).await?;
+        Ok(Revealed::of(self.opened(id).await?, which))
     }
 
-    /// Up to `limit` accounts after `after` (all, or those of one site), in the order of their ids.
+    /// Up to `limit` accounts after `after` (all, or those of one site), in the order of their ids, without their secrets.
     ///
     /// # Errors
     /// [`AccountError::Store`].
@@ -148,7 +155,7 @@ impl Vault {
         site: Option<&str>,
         after: Option<AccountId>,
         limit: u32,
-    ) -> Result<Vec<Account>, AccountError> {
+    ) -> Result<Vec<AccountView>, AccountError> {
         let named = site.map(|site| Named::site(&site.to_lowercase()));
         let limit = limit.min(ACCOUNTS_PAGE_MAX);
         let mut again = Again::new();
@@ -162,14 +169,14 @@ impl Vault {
                 found => break found?,
             }
         };
-        rows.iter().map(|row| Ok(self.open_account(row)?)).collect()
+        rows.iter().map(|row| Ok(self.open_account(row)?.into())).collect()
     }
 
     /// The account of `site` that logs in with `login` (username, or email where it has no username).
     ///
     /// # Errors
     /// [`AccountError::Store`].
-    pub async fn find_login(&self, site: &str, login: &str) -> Result<Option<Account>, AccountError> {
+    pub async fn find_login(&self, site: &str, login: &str) -> Result<Option<AccountView>, AccountError> {
         self.find_one(&Named::login(&site.to_lowercase(), login), FindAccounts::Login).await
     }
 
@@ -177,7 +184,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`AccountError::Store`].
-    pub async fn find_manager_id(&self, manager_id: &str) -> Result<Option<Account>, AccountError> {
+    pub async fn find_manager_id(&self, manager_id: &str) -> Result<Option<AccountView>, AccountError> {
         self.find_one(&Named::manager(manager_id), FindAccounts::Manager).await
     }
 
@@ -185,7 +192,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`AccountError`].
-    pub async fn edit_account(&self, id: AccountId, edit: &Edit) -> Result<Account, AccountError> {
+    pub async fn edit_account(&self, id: AccountId, edit: &Edit) -> Result<AccountView, AccountError> {
         self.change(id, Action::Edit, |record, now_ms| {
             let mut update = AccountUpdate::new();
             let mut names = Vec::new();
@@ -231,7 +238,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`AccountError`].
-    pub async fn set_standing(&self, id: AccountId, standing: Standing) -> Result<Account, AccountError> {
+    pub async fn set_standing(&self, id: AccountId, standing: Standing) -> Result<AccountView, AccountError> {
         self.change(id, Action::Edit, |record, _| {
             let detail = format!("{}: {}", standing.state.word(), standing.evidence);
             record.standing = standing.clone();
@@ -246,13 +253,18 @@ impl Vault {
     /// [`AccountError`].
     pub async fn remove_account(&self, id: AccountId) -> Result<(), AccountError> {
         for _ in 0..RETRIES {
-            let account = self.account(id).await?;
+            let account = self.opened(id).await?;
             let audit = vec![self.event(Action::Remove, Some(id), format!("site {}", account.record.site))?];
             if self.store.remove_account(id, account.rev, audit).await? == Saved::Done {
                 return Ok(());
             }
         }
         Err(AccountError::Busy(id))
+    }
+
+    /// An account with its secrets: for what the vault does with them itself, under whatever entry says so.
+    pub(crate) async fn opened(&self, id: AccountId) -> Result<Account, AccountError> {
+        Ok(self.account_and_session(id).await?.0)
     }
 
     pub(crate) async fn account_and_session(
@@ -270,9 +282,9 @@ impl Vault {
         id: AccountId,
         action: Action,
         apply: impl Fn(&mut AccountRecord, i64) -> Result<(AccountUpdate, String), AccountError>,
-    ) -> Result<Account, AccountError> {
+    ) -> Result<AccountView, AccountError> {
         for _ in 0..RETRIES {
-            let mut account = self.account(id).await?;
+            let mut account = self.opened(id).await?;
             let (update, detail) = apply(&mut account.record, self.opener.clock.wall_ms())?;
             check(&account.record)?;
             account.rev += 1;
@@ -281,7 +293,7 @@ impl Vault {
             changes.outbox.extend(self.account_message(id, &account.record, &update)?);
             changes.audit.push(self.event(action, Some(id), detail)?);
             match self.store.save(changes).await? {
-                Saved::Done => return Ok(account),
+                Saved::Done => return Ok(account.into()),
                 Saved::Duplicate(other) => return Err(AccountError::Duplicate(other)),
                 Saved::Stale(_) | Saved::Fenced(_) => {}
             }
@@ -293,12 +305,12 @@ impl Vault {
         &self,
         named: &Named,
         find: impl Fn(Name) -> FindAccounts,
-    ) -> Result<Option<Account>, AccountError> {
+    ) -> Result<Option<AccountView>, AccountError> {
         let mut again = Again::new();
         loop {
             match self.store.accounts(find(self.name_of(named)?), None, 1).await {
                 Err(StoreError::Rekeyed) if again.once_more() => {}
-                rows => return Ok(rows?.first().map(|row| self.open_account(row)).transpose()?),
+                rows => return Ok(rows?.first().map(|row| self.open_account(row)).transpose()?.map(AccountView::from)),
             }
         }
     }

@@ -27,7 +27,7 @@ use crate::{
     names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
-    store::{Changes, HeldRows, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
+    store::{Changes, HeldAccount, HeldRows, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
 };
 
 /// How a session is to be lent.
@@ -47,8 +47,7 @@ pub struct CheckOutAsk {
 #[derive(Debug)]
 #[must_use = "an account that is not checked in stays taken until its lease expires"]
 pub struct Checkout {
-    /// The account with its secrets, as it was when it was lent, or after the last refresh.
-    pub account: Account,
+    account: Account,
     /// The cookies; what is changed here is merged at check-in.
     pub jar: Jar,
     login_epoch: u64,
@@ -146,18 +145,17 @@ impl Vault {
     /// # Errors
     /// [`CheckOutError`].
     pub async fn check_out(&self, id: AccountId, ask: &CheckOutAsk) -> Result<Checkout, CheckOutError> {
-        let usable = |account: &Account| {
-            let standing = &account.record.standing;
+        let usable = |standing: &Standing| {
             if standing.state.is_usable(self.opener.clock.wall_ms()) {
                 return Ok(());
             }
             Err(CheckOutError::NotUsable { id, standing: standing.clone() })
         };
-        usable(&self.account(id).await?)?;
+        usable(&self.account(id).await?.standing)?;
         let lease = self.take(Leased::Account(id), ask, Some(id)).await.map_err(AccountError::from)?;
         let lease = lease.map_err(|retry_in| CheckOutError::Held { id, retry_in })?;
         let (account, session) = self.account_and_session(id).await?;
-        if let Err(refused) = usable(&account) {
+        if let Err(refused) = usable(&account.record.standing) {
             // It changed while we waited: give it back unused.
             let _ = self.release(&lease, Some(id), "not usable any more").await;
             return Err(refused);
@@ -381,6 +379,17 @@ impl Vault {
 }
 
 impl Checkout {
+    /// The account with its secrets, as it was when it was lent, or after the last refresh.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What a driver works with: the account beside its cookies, which the site may change.
+    pub fn parts(&mut self) -> (&Account, &mut Jar) {
+        (&self.account, &mut self.jar)
+    }
+
     /// How many logins led to the session in hand; 0 where there is none yet.
     #[must_use]
     pub fn login_epoch(&self) -> u64 {
@@ -414,11 +423,23 @@ impl Checkout {
     /// Reads the account and session anew, after a refresh.
     ///
     /// # Errors
-    /// [`AccountError`].
-    pub async fn reload(&mut self, vault: &Arc<Vault>) -> Result<(), AccountError> {
-        let (account, session) = vault.account_and_session(self.account.id).await?;
-        self.account = account;
-        self.is_from_earlier = vault.session_is_from_earlier(self.account.id).await?;
+    /// [`ReadError`]; what is in hand stays as it was.
+    pub async fn reload(&mut self, vault: &Arc<Vault>) -> Result<(), ReadError> {
+        let id = self.account.id;
+        let read = vault.account_and_session(id).await;
+        let is_from_earlier = vault.session_is_from_earlier(id).await?;
+        // Held still, so it was held when that was read.
+        match vault.store.account_held(vault.hold(&self.lease)?, None).await? {
+            HeldAccount::Rows(_) => {}
+            HeldAccount::Removed => return Err(ReadError::Removed(id)),
+            HeldAccount::Fenced => return Err(ReadError::Fenced(id)),
+        }
+        let (account, session) = match read {
+            Ok(read) => read,
+            Err(AccountError::Store(error)) => return Err(error.into()),
+            Err(_) => return Err(ReadError::Removed(id)),
+        };
+        (self.account, self.is_from_earlier) = (account, is_from_earlier);
         if let Some((_, session)) = session {
             self.login_epoch = session.login_epoch;
             self.since_ms = session.since_ms;

@@ -36,7 +36,7 @@ pub struct ItemChange {
     pub key: String,
     /// Whether it still waits for its end.
     pub open: bool,
-    /// What it says.
+    /// What it says. No secret of an account: items are read without an entry in the audit.
     pub body: Zeroizing<Vec<u8>>,
 }
 

@@ -127,7 +127,7 @@ pub mod totp;
 mod vault;
 mod views;
 
-pub use accounts::{AccountError, Edit, NewAccount, Pulled, admissible};
+pub use accounts::{AccountError, Admissible, Edit, NewAccount, Pulled, admissible};
 pub use age_plugin::{AgePlugins, Asks, Nobody, PluginError, PluginKey, PluginRecipient};
 pub use anchor_file::AnchorFileError;
 pub use audit::{AuditEnd, AuditEntry};
@@ -135,7 +135,10 @@ pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, 
 pub use items::{Item, ItemChange, ItemKind};
 pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
-pub use model::{AccountId, BootStamp, Clock, HolderId, ManualClock, MessageId, Secret, SystemClock, VaultId};
+pub use model::{
+    AccountId, AccountSecret, AccountView, BootStamp, Clock, HolderId, ManualClock, MessageId, Revealed, Secret,
+    SystemClock, VaultId,
+};
 pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, backoff};
 pub use pin::{PinError, PinPlace, PinPlaceError, pinned_commit};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};

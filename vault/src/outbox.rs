@@ -3,17 +3,20 @@
 //! Account updates are coalesced per account when they are delivered; task reports go in order per task, each after
 //! the account's updates. This knows the account API; what a task report says is its sender's.
 
+mod still_owed;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
+use still_owed::still_owed;
 use zeroize::Zeroizing;
 
 use crate::{
     Vault,
-    account_api::{AccountApi, AccountUpdate, ManagerAccount, UpdateField, Updated},
+    account_api::{AccountApi, AccountUpdate, UpdateField, Updated},
     accounts::{AccountError, RETRIES},
     checkout::{CheckOutAsk, LeaseHandle, Leased},
     crypto::Kind,
@@ -33,7 +36,8 @@ use crate::{
 pub struct NewReport {
     /// Names the task: reports on one task are delivered in order.
     pub task: String,
-    /// What is to be sent, in the sender's own encoding.
+    /// What is to be sent, in the sender's own encoding. No secret of an account: reports are read without an entry in the
+    /// audit.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -286,7 +290,12 @@ impl Vault {
         if rows.iter().any(|row| self.is_from_earlier(&row.sealed)) {
             // Owed before the vault was restored: in the lost time it may have been told, or something newer.
             match api.read(&manager_id).await {
-                Ok(said) => (update, overtaken) = self.still_owed(id, update, &said).await?,
+                Ok(said) => match self.opened(id).await {
+                    Ok(account) => (update, overtaken) = still_owed(&account.record, update, &said),
+                    Err(AccountError::Store(error)) => return Err(error),
+                    // It is gone: nothing is known that the manager's word could be compared with.
+                    Err(_) => update = AccountUpdate::new(),
+                },
                 Err(error) => refused = Some((error.class(), error.to_string())),
             }
         }
@@ -350,7 +359,7 @@ impl Vault {
             }
             Delivery::Later(_) | Delivery::Ambiguous(_) => return Ok(changes),
         }
-        let account = match self.account(id).await {
+        let account = match self.opened(id).await {
             Ok(account) => account,
             // Removed since: only the audit remembers.
             Err(AccountError::Unknown(_)) => return Ok(changes),
@@ -373,38 +382,6 @@ impl Vault {
         }
         changes.accounts.push(self.account_row(id, rev + 1, &record)?);
         Ok(changes)
-    }
-
-    /// What of an update from before the vault was restored is still to be told: only what the manager has not changed since
-    /// the vault last heard of it. With it the fields that it has changed, or was told already.
-    async fn still_owed(
-        &self,
-        id: AccountId,
-        mut update: AccountUpdate,
-        said: &ManagerAccount,
-    ) -> Result<(AccountUpdate, Vec<Field>), StoreError> {
-        let record = match self.account(id).await {
-            Ok(account) => account.record,
-            Err(AccountError::Store(error)) => return Err(error),
-            // It is gone: nothing is known that the manager's word could be compared with.
-            Err(_) => return Ok((AccountUpdate::new(), Vec::new())),
-        };
-        let mut overtaken = Vec::new();
-        for field in update.owed() {
-            let (now, then) = (said.fields.value(field), record.base.value(field));
-            let is_unchanged = match (now, then) {
-                (Some(now), Some(then)) => now.same(then),
-                (now, _) => now.is_none(),
-            };
-            if !is_unchanged {
-                overtaken.push(field);
-                update = update.without(field);
-            }
-        }
-        if said.status.is_some() && said.status != record.manager_status {
-            update = update.without_status();
-        }
-        Ok((update, overtaken))
     }
 
     /// The subject of a message under the newest key: while the keys change, messages of one task have two.

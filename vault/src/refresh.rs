@@ -254,7 +254,7 @@ impl Turn<'_> {
 
     /// Merges what the manager says; says whether it gave another cookie. Its failure is noted and does not stop us.
     async fn ask_manager(&self) -> Result<bool, RefreshError> {
-        let (Some(api), account) = (&self.ask.manager, self.vault.account(self.id).await?) else { return Ok(false) };
+        let (Some(api), account) = (&self.ask.manager, self.vault.opened(self.id).await?) else { return Ok(false) };
         let Some(manager_id) = account.record.manager_id else { return Ok(false) };
         let said = match tokio::time::timeout(MANAGER_WITHIN, api.read(&manager_id)).await {
             Ok(Ok(said)) => said,
@@ -384,7 +384,7 @@ impl Turn<'_> {
         let vault = self.vault;
         let standing = standing_of(block, evidence, vault.opener.clock.wall_ms());
         for _ in 0..RETRIES {
-            let account = vault.account(self.id).await?;
+            let account = vault.opened(self.id).await?;
             let (rev, mut record) = (account.rev, account.record);
             record.standing = standing.clone();
             let update = standing_update(&standing);

@@ -22,7 +22,9 @@ pub use rescue::{Rescue, RescuedAccount, RescuedSession};
 pub use restore::{Change, Counts, Inventory, Present, Restore, RestoreError, RestorePlan, Restored};
 use thiserror::Error;
 pub(crate) use unlock::checked_slots;
-use unlock::{MissingPin, check_anchor, head_of, header_of, knows_pin, load, pin_to_adopt, rolled_back, unlock};
+use unlock::{
+    MissingPin, check_anchor, head_of, header_of, knows_pin, load, load_known, pin_to_adopt, rolled_back, unlock,
+};
 
 use crate::{
     age_plugin::PluginKey,
@@ -349,7 +351,7 @@ impl Vault {
         if !anchor.may_be(&root.commitment(file.vault())) {
             return Err(UnlockError::CannotUnlock);
         }
-        let keys = load(&file, root)?;
+        let keys = load_known(&file, root)?;
         anchor.check(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         let is_only_announced = !anchor.commitment.check(&keys.commitment());
         let keys = Arc::new(keys);

@@ -94,8 +94,8 @@ impl Bench {
             Ok(account) => account,
             Err(reason) => return self.tell_failed(task, reason).await,
         };
-        if !account.record.standing.state.is_usable(self.vault.now_ms()) {
-            return self.not_usable(task, &account.record.standing).await;
+        if !account.standing.state.is_usable(self.vault.now_ms()) {
+            return self.not_usable(task, &account.standing).await;
         }
         // A post in doubt is looked up first, and that takes no images.
         let images = if in_doubt { None } else { Some(fetch(task, &desk).await) };

@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use latchkey_vault::{
-    CheckIn, CheckOutAsk, RefreshAsk, RefreshedBy, SessionView, Vault,
+    AccountId, AccountView, CheckIn, CheckOutAsk, RefreshAsk, RefreshedBy, SessionView, Vault,
     cookies::Jar,
     login::build_auth,
-    model::{Account, AccountId},
     site_http::{SiteClient, Transport},
 };
 use latchkey_worker::service::site_roots;
@@ -136,15 +135,15 @@ async fn status(cx: &Context, args: &StatusArgs) -> Result<(), Failure> {
     cx.printer.print(&statuses)
 }
 
-async fn status_of(vault: &Vault, account: &Account) -> Result<Status, Failure> {
+async fn status_of(vault: &Vault, account: &AccountView) -> Result<Status, Failure> {
     let session = vault.session_view(account.id).await?;
     let held = vault.held_for(account.id).await?;
     let since_ms = session.as_ref().map(|session| session.since_ms);
     Ok(Status {
         account: account.id.to_string(),
-        site: account.record.site.clone(),
+        site: account.site.clone(),
         login: login_of(account),
-        state: account.record.standing.state.word(),
+        state: account.standing.state.word(),
         epoch: session.as_ref().map(|session| session.login_epoch),
         since: since_ms.map(rfc3339),
         since_ms,
@@ -172,7 +171,7 @@ async fn refresh(cx: &Context, args: &RefreshArgs) -> Result<(), Failure> {
     let fresh = cx
         .with_vault(async |vault| {
             let account = args.account.find(vault).await?;
-            let site = cx.site(&account.record.site)?;
+            let site = cx.site(&account.site)?;
             if args.force {
                 forget(vault, account.id).await?;
             }
@@ -187,7 +186,7 @@ async fn refresh(cx: &Context, args: &RefreshArgs) -> Result<(), Failure> {
                 refused_epoch: epoch,
                 within: REFRESH_WITHIN,
             };
-            cx.printer.note(format_args!("asking {} ...", safe(&account.record.site)));
+            cx.printer.note(format_args!("asking {} ...", safe(&account.site)));
             let refreshed = vault.refresh(account.id, &ask).await?;
             Ok(Fresh { account: account.id.to_string(), epoch: refreshed.login_epoch, how: how_word(refreshed.how) })
         })

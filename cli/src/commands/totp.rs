@@ -1,7 +1,7 @@
 //! `latchkey totp`: the current one-time code of an account, after the audit says that it was read.
 
 use clap::Args;
-use latchkey_vault::{Secret, model::Account, totp::Totp};
+use latchkey_vault::{AccountSecret, Revealed, Secret, totp::Totp};
 use serde::Serialize;
 
 use crate::{
@@ -40,16 +40,16 @@ pub async fn run(cx: &Context, args: TotpArgs) -> Result<(), Failure> {
         .with_vault(async |vault| {
             let id = args.account.find(vault).await?.id;
             // The audit entry is durable before the secret is read.
-            code(&vault.reveal(id, "totp").await?, cx.now_ms())
+            code(&vault.reveal(id, &[AccountSecret::Totp]).await?, cx.now_ms())
         })
         .await?;
     cx.printer.print(&code)
 }
 
-fn code(account: &Account, now_ms: i64) -> Result<Code, Failure> {
-    let id = account.id;
+fn code(revealed: &Revealed, now_ms: i64) -> Result<Code, Failure> {
+    let id = revealed.account.id;
     let failed = |message, hint| Failure::new(Exit::Account, "no_totp", message, hint);
-    let Some(secret) = &account.record.fields.totp else {
+    let Some(secret) = revealed.secret(AccountSecret::Totp) else {
         let hint = format!("give it one: `latchkey account edit {id} --prompt totp`");
         return Err(failed(format!("account {id} has no TOTP secret"), hint));
     };

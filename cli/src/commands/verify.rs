@@ -24,8 +24,8 @@ Checks every row against its MAC and the digest, every record against its seal a
 accounts and jars, messages, items, the audit chain and its entries, the key slots, the header and the file's pages.
 Ends with 5 when it finds anything; nothing is changed.
 
-With --json: ok; more, where there is more than is listed; findings, each with class (rollback, substitution, digest, audit,
-schema, header), kind and id of the row where there is one, what was found, what that means, what to do.
+With --json: ok; more, where there may be more than is listed; findings, each with class (rollback, deletion, substitution,
+corruption, audit, schema, header), kind and id of the row where there is one, what was found, what that means, what to do.
 
 Examples:
   latchkey verify
@@ -58,7 +58,17 @@ pub async fn run(cx: &Context, _: VerifyArgs) -> Result<(), Failure> {
     let bar = cx.printer.progress("checking");
     let checked = cx.with_vault(async |vault| Ok(vault.verify(progress(&bar)).await?)).await;
     bar.finish_and_clear();
-    let findings: Vec<_> = checked?.iter().map(Found::from).collect();
+    let findings: Vec<_> = match checked {
+        Ok(findings) => findings.iter().map(Found::from).collect(),
+        Err(failure) => {
+            // What keeps a vault from being opened at all is a finding too, the only one that there can be.
+            if let Some(class) = failure.tampering {
+                let found = Found::from(&Finding { class, row: None, what: failure.message.clone() });
+                cx.printer.print(&Verified { ok: false, more: true, findings: vec![found] })?;
+            }
+            return Err(failure);
+        }
+    };
     let count = findings.len();
     cx.printer.print(&Verified { ok: count == 0, more: count >= FINDINGS_MAX, findings })?;
     if count == 0 { Ok(()) } else { Err(found_failure(count)) }
@@ -120,7 +130,7 @@ impl Show for Verified {
         }
         show_findings(page, &self.findings);
         if self.more {
-            page.line("There is more than is listed.");
+            page.line("There may be more than is listed.");
         }
     }
 }
@@ -138,8 +148,13 @@ const fn words(class: Tampering) -> (&'static str, &'static str, &'static str) {
             "bytes are not those that this vault wrote there: edited, exchanged, moved, or a damaged disk",
             "do not use what is named; restore a backup",
         ),
+        Tampering::Corruption => (
+            "corruption",
+            "pages of the file are damaged: by a disk, by a copy that broke off, or by somebody with an editor",
+            "check the disk; restore a backup; `latchkey rescue` takes out what is still whole",
+        ),
         Tampering::Digest => (
-            "digest",
+            "deletion",
             "rows were deleted, added, or put back to an earlier state",
             "do not go on with this file: what is missing cannot be told from it; restore a backup",
         ),

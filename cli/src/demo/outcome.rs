@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use latchkey_manager::TaskStatus;
-use latchkey_vault::Vault;
+use latchkey_vault::{AccountSecret, Secret, Vault};
 use latchkey_worker::Summary;
 
 use super::{
@@ -129,10 +129,11 @@ impl World {
         let mut count = 0;
         for member in members {
             let Some(there) = self.manager.account(&member.manager_id) else { continue };
-            let here = self.vault.account(member.id).await.map_err(during("reading an account"))?;
+            let here = self.vault.reveal(member.id, &[AccountSecret::Cookie]).await;
+            let here = here.map_err(during("reading an account"))?;
             let puts = self.manager.ledger().puts_of(&member.manager_id);
             // EXPOSE: the demo compares its own vault with its own manager.
-            let same = here.record.fields.cookie.as_ref().map(|cookie| cookie.expose()) == there.text("cookie");
+            let same = here.secret(AccountSecret::Cookie).map(Secret::expose) == there.text("cookie");
             count += u64::from(same && puts > 0 && there.text("status") == Some("active"));
         }
         Ok(count)

@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use latchkey_vault::{AccountId, Opener, Secret, SystemClock, UnlockWith, Vault, VaultPaths, model::Actor};
+use latchkey_vault::{
+    AccountId, AccountSecret, Opener, Secret, SystemClock, UnlockWith, Vault, VaultPaths, model::Actor,
+};
 use serde_json::Value;
 
 use crate::home::{Home, mode};
@@ -113,7 +115,7 @@ async fn more_entries_than_a_page_are_listed_and_exported_once_each() {
     let mut reads = tokio::task::JoinSet::new();
     for _ in 0..MANY {
         let vault = Arc::clone(&vault);
-        reads.spawn(async move { vault.reveal(ann, "password").await.map(|_| ()).unwrap() });
+        reads.spawn(async move { vault.reveal(ann, &[AccountSecret::Password]).await.map(|_| ()).unwrap() });
     }
     reads.join_all().await;
     vault.close().await.unwrap();

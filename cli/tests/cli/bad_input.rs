@@ -135,6 +135,32 @@ fn arguments_that_are_wrong_end_with_two_in_both_forms() {
 }
 
 #[test]
+fn attack_41_an_argument_that_steers_a_terminal_is_repeated_escaped() {
+    let home = Home::new();
+    for (args, escaped) in [
+        (&["no\x1b[31mverb"][..], "no\\u{1b}[31mverb"),
+        (&["account", "list", "--li\x1b]0;x\x07"], "\\u{1b}]0;x\\u{7}"),
+        (&["account", "list", "--limit", "1\u{9b}2J"], "1\\u{9b}2J"),
+        (&["account", "list", "--state", "ready\u{202e}"], "ready\\u{202e}"),
+        (&["account", "list", "line\nnext"], "line\\u{a}next"),
+        (&["account", "show", "\x1b[2J"], "\\u{1b}[2J"),
+    ] {
+        let told = home.run(args);
+        assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{args:?}: {told:?}");
+        assert!(!told.stderr.chars().any(|c| c != '\n' && latchkey_vault::text::steers(c)), "{args:?}: {told:?}");
+        assert!(told.stderr.contains(escaped), "{args:?}: {told:?}");
+        let json = home.run(&[args, &["--json"]].concat());
+        json.refused(2, "usage", escaped);
+        assert!(!json.stderr.trim_end().chars().any(latchkey_vault::text::steers), "{args:?}: {json:?}");
+    }
+    // On a terminal clap's own colours are there, and nothing else.
+    let mut coloured = home.command(Path::new(env!("CARGO_BIN_EXE_latchkey")), &["no\x1b[5mverb", "--x\x1b[5my"]);
+    let output = coloured.env("CLICOLOR_FORCE", "1").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains('\x1b') && !text.contains("\x1b[5m"), "{text:?}");
+}
+
+#[test]
 fn an_error_for_people_says_what_happened_and_what_to_do_next() {
     let home = Home::new();
     let ended = home.run(&["account", "list"]);

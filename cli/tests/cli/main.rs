@@ -12,3 +12,4 @@ mod life;
 mod pin;
 mod servers;
 mod tampering;
+mod tools;

@@ -90,6 +90,47 @@ async fn what_the_manager_knows_is_brought_in_and_merged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_kept_costs_that_value_and_is_named() {
+    let world = World::new().await;
+    let account = ManagerAccount::new("4711")
+        .with("site_name", "practice.example")
+        .with("username", "ann")
+        .with("email", "ann@\u{1b}[31m.example")
+        .with("twofa", "not Base32!")
+        .with("password", format!("pw-{CANARY}"));
+    world.manager.add_account(account).unwrap();
+
+    let brought = world.run(&["account", "pull", "--manager-id", "4711", "--json"]).ok();
+    brought.hides_secrets();
+    assert_eq!(brought.json()["pulled"][0]["left_out"], serde_json::json!(["email", "twofa"]));
+    let shown = world.run(&["account", "show", "practice.example/ann", "--json"]).ok().json();
+    assert_eq!((&shown["email"], &shown["secrets"]["totp"]["set"]), (&serde_json::Value::Null, &false.into()));
+    assert_eq!(shown["secrets"]["password"]["set"], true, "the rest is there");
+    let again = world.run(&["account", "pull", "practice.example/ann"]).ok();
+    assert!(again.stdout.contains("email, twofa; mend it at the manager"), "{again:?}");
+    let audit = world.run(&["audit", "list", "--action", "pull", "--limit", "1", "--json"]).ok();
+    assert!(audit.stdout.contains("left out: email, twofa"), "{audit:?}");
+
+    // Ours stays when the manager's becomes unusable, and a record without any usable name is not taken.
+    let mended = [("email".to_owned(), "ann@mail.example".into())].into_iter().collect();
+    assert!(world.manager.edit_account("4711", mended));
+    let mended = world.run(&["account", "pull", "practice.example/ann", "--json"]).ok().json();
+    assert_eq!(mended["pulled"][0]["left_out"], serde_json::json!(["twofa"]));
+    let spoilt = [("email".to_owned(), "x".repeat(2000).into())].into_iter().collect();
+    assert!(world.manager.edit_account("4711", spoilt));
+    let spoilt = world.run(&["account", "pull", "practice.example/ann", "--json"]).ok().json();
+    assert_eq!(spoilt["pulled"][0]["left_out"], serde_json::json!(["email", "twofa"]));
+    let shown = world.run(&["account", "show", "practice.example/ann", "--json"]).ok().json();
+    assert_eq!(shown["email"], "ann@mail.example");
+    let nameless =
+        ManagerAccount::new("4712").with("site_name", "practice.example").with("email", "b\u{7}ob@mail.example");
+    world.manager.add_account(nameless).unwrap();
+    let refused = world.run(&["account", "pull", "--manager-id", "4712", "--json"]);
+    refused.refused(6, "account_invalid", "email cannot be kept");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attack_41_what_a_manager_calls_an_account_steers_no_terminal() {
     let world = World::new().await;
     // Control characters are refused as they come in; what turns a line around is not.

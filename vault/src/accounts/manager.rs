@@ -7,7 +7,7 @@ use url::Url;
 use super::{AccountError, RETRIES};
 use crate::{
     Vault,
-    account_api::ManagerAccount,
+    account_api::{ManagerAccount, wire_name},
     cookies::Jar,
     limits,
     model::{AccountId, AccountRecord, AccountState, Action, Field, Fields, Secret, Standing, Winner, merge},
@@ -24,6 +24,17 @@ pub struct Pulled {
     pub won: Vec<(Field, Winner)>,
     /// Whether the manager gave another cookie, which is now the session.
     pub new_cookie: bool,
+    /// What the manager gave that cannot be kept, by the manager's names; ours stayed as it was.
+    pub left_out: Vec<&'static str>,
+}
+
+/// Values of others, those that cannot be kept taken out.
+#[derive(Debug)]
+pub struct Admissible {
+    /// What can be kept.
+    pub fields: Fields,
+    /// The fields whose values are left out.
+    pub left_out: Vec<Field>,
 }
 
 impl Vault {
@@ -41,7 +52,9 @@ impl Vault {
             let (account, session) = self.account_and_session(id).await?;
             let (rev, mut record) = (account.rev, account.record);
             let theirs = admissible(said.fields.duplicate());
-            let merged = merge(record.base, record.fields, theirs, &record.owed);
+            let unkept = theirs.left_out.iter().map(|field| wire_name(*field));
+            let left_out: Vec<_> = said.unusable.iter().copied().chain(unkept).collect();
+            let merged = merge(record.base, record.fields, theirs.fields, &record.owed);
             (record.fields, record.base) = (merged.fields, merged.base);
             if let Some(status) = said.status.as_ref().map(|status| escape_bounded(status, limits::NAME_MAX_BYTES)) {
                 if record.manager_status.as_ref() != Some(&status) {
@@ -56,9 +69,9 @@ impl Vault {
             }
             let new_cookie = !changes.sessions.is_empty();
             changes.accounts.push(self.account_row(id, rev + 1, &record)?);
-            changes.audit.push(self.event(Action::Pull, Some(id), who_won(&merged.won))?);
+            changes.audit.push(self.event(Action::Pull, Some(id), outcome(&merged.won, &left_out))?);
             match self.store.save(changes).await? {
-                Saved::Done => return Ok(Pulled { won: merged.won, new_cookie }),
+                Saved::Done => return Ok(Pulled { won: merged.won, new_cookie, left_out }),
                 Saved::Duplicate(other) => return Err(AccountError::Duplicate(other)),
                 Saved::Stale(_) | Saved::Fenced(_) => {}
             }
@@ -80,7 +93,7 @@ impl Vault {
         for _ in 0..RETRIES {
             let (account, session) = self.account_and_session(id).await?;
             let (rev, mut record) = (account.rev, account.record);
-            let mut payload = admissible(payload.duplicate());
+            let mut payload = admissible(payload.duplicate()).fields;
             if session.is_some() || origin.is_none() {
                 payload.cookie = None;
             }
@@ -144,32 +157,29 @@ impl Vault {
 
 /// What comes from the manager or a task is not refused as a whole for one bad value: that value is left out.
 #[must_use]
-pub fn admissible(mut fields: Fields) -> Fields {
-    if fields.totp.as_ref().is_some_and(|totp| Totp::parse(totp).is_err()) {
-        tracing::warn!("a TOTP secret from the manager cannot be read and is left out");
-        fields.totp = None;
-    }
-    if fields.cookie.as_ref().is_some_and(|cookie| !is_cookie_string(cookie)) {
-        tracing::warn!("a cookie string from the manager cannot be read and is left out");
-        fields.cookie = None;
-    }
+pub fn admissible(mut fields: Fields) -> Admissible {
+    let mut left_out = Vec::new();
     for field in Field::ALL {
-        let limit = match field {
-            Field::Username | Field::Email => limits::NAME_MAX_BYTES,
-            _ => limits::SECRET_MAX_BYTES,
-        };
         let value = fields.value_mut(field);
-        // EXPOSE: lengths and characters are checked.
-        let bad = |text: &Secret| text.expose().len() > limit || text.expose().chars().any(char::is_control);
-        if value.as_ref().is_some_and(bad) {
-            tracing::warn!(
-                field = field.name(),
-                "a value from the manager is too long or has control characters; left out"
-            );
+        if value.as_ref().is_some_and(|value| !can_be_kept(field, value)) {
+            tracing::warn!(field = field.name(), "a value from the manager cannot be kept and is left out");
             *value = None;
+            left_out.push(field);
         }
     }
-    fields
+    Admissible { fields, left_out }
+}
+
+fn can_be_kept(field: Field, value: &Secret) -> bool {
+    // EXPOSE: lengths and characters are checked.
+    let text = value.expose();
+    let (max_bytes, reads) = match field {
+        Field::Username | Field::Email => (limits::NAME_MAX_BYTES, !text.is_empty()),
+        Field::Totp => (limits::SECRET_MAX_BYTES, Totp::parse(value).is_ok()),
+        Field::Cookie => (limits::SECRET_MAX_BYTES, is_cookie_string(value)),
+        _ => (limits::SECRET_MAX_BYTES, true),
+    };
+    reads && text.len() <= max_bytes && !text.chars().any(char::is_control)
 }
 
 /// Whether a jar of any site would take it.
@@ -177,10 +187,11 @@ fn is_cookie_string(cookie: &Secret) -> bool {
     Url::parse("https://any.invalid").is_ok_and(|origin| Jar::new().import_flat(&origin, cookie, 0).is_ok())
 }
 
-fn who_won(won: &[(Field, Winner)]) -> String {
+fn outcome(won: &[(Field, Winner)], left_out: &[&str]) -> String {
+    let left_out = (!left_out.is_empty()).then(|| format!("left out: {}", left_out.join(", ")));
     let words = won.iter().map(|(field, winner)| {
         let winner = if *winner == Winner::Local { "ours" } else { "the manager's" };
         format!("{}: {winner}", field.name())
     });
-    words.collect::<Vec<_>>().join(", ")
+    words.chain(left_out).collect::<Vec<_>>().join(", ")
 }

@@ -52,7 +52,8 @@ async fn attack_22_a_change_of_keys_that_is_killed_anywhere_goes_on_and_loses_no
 async fn a_totp_step_that_is_spent_stays_spent_under_every_key() {
     let dir = tempfile::tempdir().unwrap();
     let vault = filled(dir.path()).await;
-    let account = vault.find_login("site.test", "user-1").await.unwrap().unwrap();
+    let found = vault.find_login("site.test", "user-1").await.unwrap().unwrap();
+    let account = vault.opened(found.id).await.unwrap();
     let lease = Leased::Named(Arc::new(Named::credential(account.id, &account.record)));
     let lease = vault.take(lease, &ask(), None).await.unwrap().unwrap();
     let totp = Named::totp(&Totp::parse(account.record.fields.totp.as_ref().unwrap()).unwrap());
@@ -91,7 +92,8 @@ async fn a_totp_step_that_is_spent_stays_spent_under_every_key() {
 async fn steps_whose_account_is_gone_leave_a_floor_behind() {
     let dir = tempfile::tempdir().unwrap();
     let vault = filled(dir.path()).await;
-    let account = vault.find_login("site.test", "user-1").await.unwrap().unwrap();
+    let found = vault.find_login("site.test", "user-1").await.unwrap().unwrap();
+    let account = vault.opened(found.id).await.unwrap();
     let lease = Leased::Named(Arc::new(Named::credential(account.id, &account.record)));
     let lease = vault.take(lease, &ask(), None).await.unwrap().unwrap();
     let totp = Named::totp(&Totp::parse(account.record.fields.totp.as_ref().unwrap()).unwrap());
@@ -194,7 +196,8 @@ async fn filled(dir: &Path) -> Vault {
 
 async fn check(vault: &Vault) {
     for n in 0..ACCOUNTS {
-        let account = vault.find_login("site.test", &format!("user-{n}")).await.unwrap().unwrap();
+        let found = vault.find_login("site.test", &format!("user-{n}")).await.unwrap().unwrap();
+        let account = vault.opened(found.id).await.unwrap();
         assert!(vault.session_view(account.id).await.unwrap().is_some());
         assert!(vault.report_owed(&format!("t{n}")).await.unwrap());
     }

@@ -470,6 +470,9 @@ pub enum Tampering {
     /// A row was altered or exchanged.
     #[error("substitution: a row was altered or exchanged")]
     Substitution,
+    /// Pages of the file are damaged: SQLite itself cannot make sense of them.
+    #[error("corruption: pages of the file are damaged")]
+    Corruption,
     /// Rows are missing, added or stale.
     #[error("deletion or replay: rows are missing, added or older than they were")]
     Digest,

@@ -28,7 +28,7 @@ use super::{
     backup::{BackupError, WorkingCopy, copy_bytes},
     blocking,
     incarnation::{Beginning, Former},
-    unlock::{MissingPin, check_anchor, header_of, load, pin_to_adopt, unlock},
+    unlock::{MissingPin, check_anchor, header_of, load, load_known, pin_to_adopt, unlock},
 };
 use crate::{
     anchor_file::{AnchorFile, AnchorFileError},
@@ -346,7 +346,7 @@ fn open_present(paths: &VaultPaths, opener: Opener, backup: VaultId, with: &Unlo
         if !anchor.may_be(&root.commitment(file.vault())) {
             return Err(UnlockError::CannotUnlock);
         }
-        let keys = Arc::new(load(&file, root)?);
+        let keys = Arc::new(load_known(&file, root)?);
         anchor.check(&keys, &mac).map_err(|source| AnchorFileError::Damaged { source })?;
         check_anchor(&file, &anchor_file, &keys, anchor, MissingPin::Refused)?;
         Ok(keys)

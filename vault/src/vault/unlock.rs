@@ -51,6 +51,14 @@ pub(super) fn load(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockEr
     Ok(keys)
 }
 
+/// As [`load`], of a root key that the anchor knows: a data key that it does not open was put there by somebody else.
+pub(super) fn load_known(file: &SqliteFile, root: RootKey) -> Result<Keyring, UnlockError> {
+    load(file, root).map_err(|error| match error {
+        UnlockError::CannotUnlock => StoreError::tampered(Tampering::Header, None).into(),
+        error => error,
+    })
+}
+
 /// The sealed header of a file.
 pub(super) fn header_of(file: &SqliteFile, keys: &Keyring) -> Result<Header, StoreError> {
     let (counter, sealed) = file.header()?;

@@ -12,7 +12,8 @@ use std::{
 };
 
 use latchkey_vault::{
-    AccountId, CheckIn, CheckOutAsk, Opener, Secret, SystemClock, UnlockWith, Vault, VaultPaths, model::Actor,
+    AccountId, AccountSecret, CheckIn, CheckOutAsk, Opener, Secret, SystemClock, UnlockWith, Vault, VaultPaths,
+    model::Actor,
 };
 
 use crate::common::{Folder, account};
@@ -241,10 +242,11 @@ async fn release_for_ever(folder: &Path, id: AccountId) {
         purpose: "release".into(),
     };
     loop {
-        assert!(vault.reveal(id, "password").await.unwrap().record.fields.password.is_some());
+        let revealed = vault.reveal(id, &[AccountSecret::Password]).await.unwrap();
+        assert!(revealed.secret(AccountSecret::Password).is_some());
         say("revealed");
         let lent = vault.check_out(id, &ask).await.unwrap();
-        assert!(lent.account.record.fields.password.is_some());
+        assert!(lent.account().record.fields.password.is_some());
         say("granted");
         vault.check_in(lent, &CheckIn::default()).await.unwrap();
     }

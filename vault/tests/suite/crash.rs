@@ -35,8 +35,7 @@ async fn a_killed_process_loses_nothing_that_it_said_was_durable() {
                 let page = vault.accounts(None, after, 1000).await.unwrap();
                 let Some(last) = page.last() else { break };
                 after = Some(last.id);
-                let names =
-                    page.iter().map(|account| account.record.fields.username.as_ref().unwrap().expose().to_owned());
+                let names = page.iter().map(|account| account.username.as_ref().unwrap().expose().to_owned());
                 there.extend(names);
             }
             let lost: Vec<_> = said.difference(&there).collect();

@@ -1,10 +1,10 @@
 //! The life of a vault: made, filled, closed, opened, lent from, checked.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use latchkey_vault::{
-    CheckIn, CheckInError, CheckOutError, Edit, InitError, ReadError, Secret, UnlockError, UnlockWith, Vault,
-    model::Field,
+    AccountSecret, CheckIn, CheckInError, CheckOutError, Edit, InitError, ReadError, Secret, UnlockError, UnlockWith,
+    Vault, model::Field,
 };
 
 use crate::common::{Folder, account, ask, mode};
@@ -21,13 +21,14 @@ async fn what_was_put_in_comes_out_after_closing_and_opening() {
     let vault = folder.open().await.unwrap();
     let found = vault.find_login("SITE.test", "ann").await.unwrap().unwrap();
     assert_eq!(found.id, id);
-    assert_eq!(found.record.fields.password.unwrap().expose(), "pass-canary");
+    let revealed = vault.reveal(id, &[AccountSecret::Password]).await.unwrap();
+    assert_eq!(revealed.secret(AccountSecret::Password).unwrap().expose(), "pass-canary");
     assert_eq!(vault.find_manager_id("m-ann").await.unwrap().unwrap().id, id);
     assert!(vault.find_login("site.test", "bob").await.unwrap().is_none());
     assert_eq!(vault.verify(Box::new(|_, _| ())).await.unwrap(), []);
     let words: Vec<_> =
         vault.audit_entries(0, 100).await.unwrap().iter().map(|entry| entry.event.action.word()).collect();
-    assert_eq!(words, ["init", "add"]);
+    assert_eq!(words, ["init", "add", "reveal"]);
     vault.close().await.unwrap();
 }
 
@@ -90,9 +91,9 @@ async fn a_holder_whose_time_is_over_is_fenced_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attack_37_a_stale_holder_reads_no_secret_and_a_live_one_reads_it_as_it_is_now() {
     let folder = Folder::new();
-    let vault = folder.init().await;
+    let vault = Arc::new(folder.init().await);
     let id = vault.add_account(account("ann")).await.unwrap();
-    let stale = vault.check_out(id, &ask(0)).await.unwrap();
+    let mut stale = vault.check_out(id, &ask(0)).await.unwrap();
     let edit = Edit { fields: vec![(Field::Password, Secret::copy_of("changed"))], ..Edit::default() };
     vault.edit_account(id, &edit).await.unwrap();
     let commits = vault.audit_entries(0, 100).await.unwrap().len();
@@ -103,16 +104,21 @@ async fn attack_37_a_stale_holder_reads_no_secret_and_a_live_one_reads_it_as_it_
     folder.clock.advance(Duration::from_secs(71));
     let refused = vault.read_secret(&stale, Field::Password).await;
     assert!(matches!(refused, Err(ReadError::Fenced(of)) if of == id), "its time is over");
-    let fresh = vault.check_out(id, &ask(0)).await.unwrap();
+    let mut fresh = vault.check_out(id, &ask(0)).await.unwrap();
     assert!(matches!(vault.read_secret(&stale, Field::Password).await, Err(ReadError::Fenced(_))), "a stale token");
+    assert!(matches!(stale.reload(&vault).await, Err(ReadError::Fenced(_))));
+    assert_eq!(stale.account().record.fields.password.as_ref().unwrap().expose(), "pass-canary", "as it was lent");
+    fresh.reload(&vault).await.unwrap();
+    assert_eq!(fresh.account().record.fields.password.as_ref().unwrap().expose(), "changed");
     vault.read_secret(&fresh, Field::Password).await.unwrap();
     vault.read_secret(&fresh, Field::Username).await.unwrap();
     vault.check_in(fresh, &CheckIn { note: "went well".into(), ..CheckIn::default() }).await.unwrap();
     let entries = vault.audit_entries(0, 100).await.unwrap();
     assert_eq!(entries.last().unwrap().event.detail, "went well; secrets read: 2");
 
-    let lent = vault.check_out(id, &ask(0)).await.unwrap();
+    let mut lent = vault.check_out(id, &ask(0)).await.unwrap();
     vault.remove_account(id).await.unwrap();
+    assert!(matches!(lent.reload(&vault).await, Err(ReadError::Removed(of)) if of == id));
     assert!(matches!(vault.read_secret(&lent, Field::Password).await, Err(ReadError::Removed(of)) if of == id));
     vault.close().await.unwrap();
 }

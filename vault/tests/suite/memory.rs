@@ -11,7 +11,7 @@ use std::{
 
 use data_encoding::BASE32_NOPAD;
 use latchkey_vault::{
-    AccountId, CheckIn, Edit, NewAccount, NewSlot, Secret, UnlockWith, Vault,
+    AccountId, AccountSecret, CheckIn, Edit, NewAccount, NewSlot, Secret, UnlockWith, Vault,
     cookies::Stored,
     crypto::{ScryptCost, SlotKind, SlotRecipient},
     model::{Field, Fields},
@@ -69,7 +69,7 @@ pub(crate) async fn hold_and_let_go(folder: &Path, seed: &str) {
     let id = live(&vault, seed).await;
     {
         let unlocking = (canary(seed, PASSPHRASE), canary(seed, OLD_PASSWORD), identity(folder));
-        let revealed = vault.reveal(id, "all").await.unwrap();
+        let revealed = vault.reveal(id, &AccountSecret::ALL).await.unwrap();
         let lent = vault.check_out(id, &ask(0)).await.unwrap();
         say("held");
         hear();
@@ -115,9 +115,9 @@ async fn live(vault: &Vault, seed: &str) -> AccountId {
     assert_eq!(lent.jar.store(&url, line.expose().as_bytes(), 0), Stored::Kept);
     let back = CheckIn { flat_url: Some(url), ..CheckIn::default() };
     vault.check_in(lent, &back).await.unwrap();
-    let account = vault.reveal(id, "totp").await.unwrap();
-    assert_eq!(Totp::parse(account.record.fields.totp.as_ref().unwrap()).unwrap().code(1).expose().len(), 6);
-    let panicked = tokio::spawn(async move { panic!("{}", account.record.fields.password.is_some()) });
+    let revealed = vault.reveal(id, &[AccountSecret::Totp, AccountSecret::Password]).await.unwrap();
+    assert_eq!(Totp::parse(revealed.secret(AccountSecret::Totp).unwrap()).unwrap().code(1).expose().len(), 6);
+    let panicked = tokio::spawn(async move { panic!("{}", revealed.secret(AccountSecret::Password).is_some()) });
     assert!(panicked.await.unwrap_err().is_panic());
     id
 }

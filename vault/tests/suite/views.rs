@@ -1,12 +1,48 @@
 //! What a person sees of sessions and of the outbox.
 
 use latchkey_vault::{
-    AccountError, CheckIn, Secret,
-    model::AccountId,
+    AccountError, AccountSecret, CheckIn, Edit, Secret,
+    model::{AccountId, Action, Standing},
     store::{Lane, Owed},
 };
 
 use crate::common::{Folder, account, ask};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_seen_holds_no_secret_and_what_is_revealed_is_in_the_audit_by_name() {
+    let folder = Folder::new();
+    let vault = folder.init().await;
+    let id = vault.add_account(account("ann")).await.unwrap();
+    let views = [
+        vault.account(id).await.unwrap(),
+        vault.accounts(None, None, 10).await.unwrap().remove(0),
+        vault.find_login("site.test", "ann").await.unwrap().unwrap(),
+        vault.find_manager_id("m-ann").await.unwrap().unwrap(),
+        vault.edit_account(id, &Edit { notes: Some("more".into()), ..Edit::default() }).await.unwrap(),
+        vault.set_standing(id, Standing::ready(0)).await.unwrap(),
+    ];
+    for view in views {
+        assert_eq!((view.id, view.username.unwrap().expose()), (id, "ann"));
+        assert_eq!(view.secrets, [AccountSecret::Password, AccountSecret::Cookie]);
+    }
+    let revealed = async || {
+        let entries = vault.audit_entries(0, 100).await.unwrap();
+        let entries = entries.into_iter().filter(|entry| entry.event.action == Action::Reveal);
+        entries.map(|entry| (entry.event.account.unwrap(), entry.event.detail)).collect::<Vec<_>>()
+    };
+    assert_eq!(revealed().await, []);
+
+    let one = vault.reveal(id, &[AccountSecret::Password]).await.unwrap();
+    assert_eq!(one.secret(AccountSecret::Password).unwrap().expose(), "pass-canary");
+    assert!(one.secret(AccountSecret::Cookie).is_none(), "the audit does not name it");
+    let two = vault.reveal(id, &[AccountSecret::Cookie, AccountSecret::Totp]).await.unwrap();
+    assert_eq!(two.secret(AccountSecret::Cookie).unwrap().expose(), "sid=cookie-canary");
+    assert!(two.secret(AccountSecret::Totp).is_none(), "it has none");
+    let stranger = vault.reveal(AccountId::generate().unwrap(), &AccountSecret::ALL).await;
+    assert!(matches!(stranger, Err(AccountError::Unknown(_))));
+    assert_eq!(revealed().await, [(id, "password".to_owned()), (id, "cookie, totp".to_owned())]);
+    vault.close().await.unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_seen_without_its_values() {

@@ -197,6 +197,25 @@ def header():
     return cbor(fields), salt, seal(DATA_PRK[7], VAULT, 7, INCARNATION, place(1, VAULT, 70000), salt, cbor(fields))
 
 
+def later_headers():
+    """Headers of a vault whose keys change, of one that was restored, and of one to which both happened."""
+    rekey = {1: 3, 2: 0, 3: 8, 4: 995, 5: fixed("new link"), 6: fixed("old link")}
+    begun = {1: 1, 2: 4095, 3: 0, 4: 0, 5: bytes(32), 6: bytes(32)}
+    spent, since = 1_790_000_060_000, 1_790_000_000_000
+    for counter, later in (
+            (70001, {12: begun}), (70002, {12: rekey}), (70003, {13: spent}), (70004, {13: spent, 14: since}),
+            (70005, {12: {**rekey, 1: 4}, 13: spent, 14: since})):
+        fields = {1: counter, 2: fixed("digest top"), 3: 5, 4: fixed("slots mac"), 5: 1, 6: 1, 7: INCARNATION, 8: 7, 9: [],
+                  10: 1_700_000_000_000, 11: fixed("log sum"), **later}
+        salt = fixed(f"header salt {counter}")
+        sealed = seal(DATA_PRK[7], VAULT, 7, INCARNATION, place(1, VAULT, counter), salt, cbor(fields))
+        change = later.get(12)
+        yield {"counter": counter, "cbor": cbor(fields), "salt": salt, "sealed": sealed,
+               "rekey": change and {"stage": change[1], "bucket": change[2], "links": change[3], "entries": change[4],
+                                    "new_link": change[5], "old_link": change[6]},
+               "steps_spent_until_ms": later.get(13, 0), "incarnation_since_ms": later.get(14, 0)}
+
+
 # Rows: what their MACs and elements are over
 
 def row_hash(columns):
@@ -241,10 +260,20 @@ def group():
     return {"number": number, "counter": counter, "salt": salt, "sums": sums, "sealed": sealed, "hash": sha256(sealed)}
 
 
-def anchor(commitment, sealed_header):
+def anchor(commitment, sealed_header, announcement=b""):
     body = b"LATCHANC" + bytes([1]) + bytes(7) + VAULT + u64(12) + commitment + u64(70000) + sha256(sealed_header)
-    slot = (body + root_mac(b"latchkey/v1/anchor", body)).ljust(480, b"\0")
+    slot = (body + root_mac(b"latchkey/v1/anchor", body) + announcement).ljust(480, b"\0")
     return slot + sha256(slot)
+
+
+def announcing_anchor(commitment, sealed_header):
+    """The anchor between the announcement of a new root key and the commit that installs it."""
+    root, epoch = fixed("next root key"), ROOT_EPOCH + 1
+    prk = mac(b"latchkey/v1/root-key" + VAULT, root)
+    announced = expand(prk, b"latchkey/v1/commitment" + u32(epoch), 32)
+    next_mac = mac(expand(prk, b"latchkey/v1/anchor", 32), VAULT + commitment + announced)
+    return {"next_root_epoch": epoch, "next_root_key": root,
+            "slot": anchor(commitment, sealed_header, announced + next_mac)}
 
 
 def vectors():
@@ -278,6 +307,8 @@ def vectors():
                       "mac": root_mac(b"latchkey/v1/slots", VAULT + u64(5) + framed(s["cbor"] for s in all_slots))},
         "header": {"cbor": header_cbor, "salt": header_salt, "sealed": header_sealed},
         "anchor": {"slot": anchor(commitment, header_sealed)},
+        "later_headers": list(later_headers()),
+        "announcing_anchor": announcing_anchor(commitment, header_sealed),
     }
 
 

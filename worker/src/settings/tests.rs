@@ -17,6 +17,7 @@ anchors = "/var/lib/anchors"
 sites = "sites.toml"
 sites_ca_file = "ca.pem"
 keyring = "keyutils"
+pin = "secret-service"
 
 [unlock]
 credential = "team"
@@ -68,6 +69,7 @@ fn without_a_file_everything_has_a_default() {
     assert_eq!(settings.vault.anchors, home.path("state/anchors"));
     assert_eq!(settings.sites, home.path("config/sites.toml"));
     assert!(settings.unlock.is_none() && settings.manager.is_none());
+    assert!(settings.pin.is_none() && settings.vault.pin.is_none());
     let worker = settings.worker;
     assert_eq!((worker.concurrency, worker.pull_limit, worker.poll), (8, 50, Duration::from_secs(10)));
 }
@@ -80,6 +82,8 @@ fn a_whole_file_is_read_and_its_paths_are_relative_to_it() {
     assert_eq!(settings.vault.file, home.path("config/v/team.db"));
     assert_eq!(settings.vault.anchors, Path::new("/var/lib/anchors"));
     assert_eq!(settings.sites_ca_file, Some(home.path("config/ca.pem")));
+    assert_eq!((settings.keyring, settings.pin), (Some(Keyring::Keyutils), Some(Keyring::SecretService)));
+    assert!(format!("{:?}", settings.vault.pin).contains("SecretService"));
     let name = CredentialName::try_from("team".to_owned()).unwrap();
     assert_eq!(settings.unlock, Some(UnlockSource::Credential(name)));
     let manager = settings.manager.unwrap();
@@ -117,6 +121,8 @@ fn a_bad_file_is_refused_with_line_key_and_advice() {
         ("vault = ", 1, "", "string"),
         ("\nvalut = \"x\"", 2, "valut", "unknown field"),
         ("vault = 7", 1, "vault", "expected a string"),
+        ("pin = \"gnome\"", 1, "pin", "unknown variant"),
+        ("pin = true", 1, "pin", "wanted string"),
         ("vault = \"\"", 1, "vault", "a path is expected"),
         ("vault = \"~/v.db\"", 1, "vault", "shell"),
         ("[worker]\n\nconcurrency = 0", 3, "worker.concurrency", "from 1 to 256"),

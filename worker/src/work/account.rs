@@ -2,14 +2,18 @@
 //!
 //! A task fills what is empty and overwrites nothing. Knows no site beyond its name and origin.
 
-use latchkey_vault::{AccountError, AccountId, NewAccount, Secret, admissible, model::Account};
+use latchkey_vault::{AccountError, AccountId, NewAccount, Secret, admissible, model::AccountView};
 
 use super::{Bench, Halt, halt};
 use crate::{site_desk::SiteDesk, sources::social::PostTask};
 
 impl Bench {
     /// The account of a task, or why the task cannot be worked on.
-    pub(super) async fn account_of(&self, task: &PostTask, desk: &SiteDesk) -> Result<Result<Account, String>, Halt> {
+    pub(super) async fn account_of(
+        &self,
+        task: &PostTask,
+        desk: &SiteDesk,
+    ) -> Result<Result<AccountView, String>, Halt> {
         let id = match self.known_account(task, desk).await? {
             Some(known) => self.fill_in(task, desk, &known).await?,
             None if task.fields.username.is_none() && task.fields.email.is_none() => {
@@ -24,7 +28,7 @@ impl Bench {
     }
 
     /// By the manager's id, else by site and login name.
-    async fn known_account(&self, task: &PostTask, desk: &SiteDesk) -> Result<Option<Account>, Halt> {
+    async fn known_account(&self, task: &PostTask, desk: &SiteDesk) -> Result<Option<AccountView>, Halt> {
         if let Some(manager_id) = &task.account_id
             && let Some(known) = self.vault.find_manager_id(manager_id).await.map_err(halt)?
         {
@@ -41,11 +45,11 @@ impl Bench {
         &self,
         task: &PostTask,
         desk: &SiteDesk,
-        known: &Account,
+        known: &AccountView,
     ) -> Result<Result<AccountId, String>, Halt> {
         let site = desk.site.domain.as_str();
-        if known.record.site != site {
-            return Ok(Err(format!("the task's account belongs to {}, not to {site}", known.record.site)));
+        if known.site != site {
+            return Ok(Err(format!("the task's account belongs to {}, not to {site}", known.site)));
         }
         let origin = Some(desk.site.canonical_origin());
         match self.vault.fill_account(known.id, &task.fields, task.account_id.as_deref(), origin).await {
@@ -59,7 +63,7 @@ impl Bench {
         let new = NewAccount {
             site: desk.site.domain.as_str().to_owned(),
             manager_id: task.account_id.clone(),
-            fields: admissible(task.fields.duplicate()),
+            fields: admissible(task.fields.duplicate()).fields,
             app_password: None,
             tags: Vec::new(),
             notes: String::new(),

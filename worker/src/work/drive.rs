@@ -9,13 +9,13 @@
 use std::{sync::Arc, time::Duration};
 
 use latchkey_vault::{
-    AccountError, CheckIn, CheckInError, Checkout, RefreshAsk, RefreshError, RefreshedBy, Secret,
+    AccountError, CheckIn, CheckInError, Checkout, ReadError, RefreshAsk, RefreshError, RefreshedBy, Secret,
     login::{Block, Evidence},
-    model::{AccountState, Standing},
+    model::{Account, AccountState, Standing},
     standing_of,
 };
 
-use super::{AGAIN_MAX, Bench, HELD_MIN, Halt, Next, RETRY_AFTER, blocked_reason, fetch, halt, lease::KeptLease};
+use super::{AGAIN_MAX, Bench, HELD_MIN, Halt, Next, RETRY_AFTER, blocked_reason, fetch, lease::KeptLease};
 use crate::{
     attempt::{Held, State},
     drivers::{BorrowedSession, Found, Image, Outcome, PostInput},
@@ -64,7 +64,7 @@ impl<'a> Drive<'a> {
     }
 
     pub(super) async fn run(&mut self, checkout: &mut Checkout) -> Result<Driven, Halt> {
-        let has_app_password = checkout.account.record.app_password.is_some();
+        let has_app_password = checkout.account().record.app_password.is_some();
         self.by_app_password = has_app_password && self.desk.driver.as_ref().is_some_and(|d| d.takes_app_password());
         let mut refreshes = 0;
         for _ in 0..POSTS_MAX {
@@ -244,7 +244,7 @@ impl<'a> Drive<'a> {
             within: REFRESH_WITHIN,
         };
         let refreshed = tokio::select! {
-            refreshed = self.bench.vault.refresh(checkout.account.id, &ask) => refreshed,
+            refreshed = self.bench.vault.refresh(checkout.account().id, &ask) => refreshed,
             () = self.kept.lost.cancelled() => {
                 return Ok(Some(self.again("the lease was lost".into(), RETRY_AFTER, true)));
             }
@@ -252,10 +252,13 @@ impl<'a> Drive<'a> {
         match refreshed {
             Ok(refreshed) => {
                 if refreshed.how == RefreshedBy::Login {
-                    (self.bench.watch)(Event::LoggedIn { account: checkout.account.id });
+                    (self.bench.watch)(Event::LoggedIn { account: checkout.account().id });
                 }
-                checkout.reload(&self.bench.vault).await.map_err(halt)?;
-                Ok(None)
+                match checkout.reload(&self.bench.vault).await {
+                    Ok(()) => Ok(None),
+                    Err(ReadError::Store(error)) => Err(error.into()),
+                    Err(lost) => Ok(Some(self.again(lost.to_string(), RETRY_AFTER, true))),
+                }
             }
             Err(RefreshError::Blocked { standing, .. }) => match standing.state {
                 AccountState::Cooling { .. } => Ok(Some(self.again(standing.evidence, RETRY_AFTER, true))),
@@ -280,9 +283,9 @@ impl<'a> Drive<'a> {
 }
 
 fn borrowed(checkout: &mut Checkout, by_app_password: bool) -> BorrowedSession<'_> {
-    let record = &checkout.account.record;
+    let (Account { record, .. }, jar) = checkout.parts();
     BorrowedSession {
-        jar: &mut checkout.jar,
+        jar,
         // EXPOSE: the driver names the user to the site.
         username: record.login_name().map(Secret::expose),
         app_password: record.app_password.as_ref().filter(|_| by_app_password),

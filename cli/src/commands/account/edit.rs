@@ -2,8 +2,8 @@
 
 use clap::Args;
 use latchkey_vault::{
-    Edit, Secret, Vault,
-    model::{Account, Field, Standing},
+    AccountView, Edit, Secret, Vault,
+    model::{Field, Standing},
 };
 
 use super::Written;
@@ -104,8 +104,8 @@ pub(super) async fn reset(cx: &Context, args: ResetArgs) -> Result<(), Failure> 
     cx.printer.print(&written)
 }
 
-async fn import(cx: &Context, vault: &Vault, account: &Account, cookie: &Secret) -> Result<(), Failure> {
-    let site = cx.site(&account.record.site)?;
+async fn import(cx: &Context, vault: &Vault, account: &AccountView, cookie: &Secret) -> Result<(), Failure> {
+    let site = cx.site(&account.site)?;
     vault.import_session(account.id, site.canonical_origin(), cookie).await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `latchkey account list`: accounts, filtered, without secrets.
 
 use clap::{Args, ValueEnum};
-use latchkey_vault::model::Account;
+use latchkey_vault::AccountView;
 use serde::Serialize;
 
 use super::{ALL_PAGE, login_of};
@@ -91,10 +91,9 @@ pub(super) async fn run(cx: &Context, args: ListArgs) -> Result<(), Failure> {
 }
 
 impl ListArgs {
-    fn wants(&self, account: &Account) -> bool {
-        let record = &account.record;
-        self.tag.as_ref().is_none_or(|tag| record.tags.contains(tag))
-            && self.state.is_none_or(|state| state.word() == record.standing.state.word())
+    fn wants(&self, account: &AccountView) -> bool {
+        self.tag.as_ref().is_none_or(|tag| account.tags.contains(tag))
+            && self.state.is_none_or(|state| state.word() == account.standing.state.word())
     }
 }
 
@@ -111,20 +110,19 @@ impl StateWord {
     }
 }
 
-impl From<&Account> for Line {
-    fn from(account: &Account) -> Self {
-        let record = &account.record;
+impl From<&AccountView> for Line {
+    fn from(account: &AccountView) -> Self {
         Self {
             id: account.id.to_string(),
-            site: record.site.clone(),
+            site: account.site.clone(),
             login: login_of(account),
-            state: record.standing.state.word(),
-            evidence: record.standing.evidence.clone(),
-            manager_id: record.manager_id.clone(),
-            manager_status: record.manager_status.clone(),
-            tags: record.tags.clone(),
-            updated_at: rfc3339(record.updated_ms),
-            updated_at_ms: record.updated_ms,
+            state: account.standing.state.word(),
+            evidence: account.standing.evidence.clone(),
+            manager_id: account.manager_id.clone(),
+            manager_status: account.manager_status.clone(),
+            tags: account.tags.clone(),
+            updated_at: rfc3339(account.updated_ms),
+            updated_at_ms: account.updated_ms,
         }
     }
 }

@@ -9,7 +9,7 @@ mod show;
 mod tag;
 
 use clap::Subcommand;
-use latchkey_vault::{Secret, model::Account};
+use latchkey_vault::{AccountView, Secret};
 use serde::Serialize;
 
 use crate::{
@@ -67,8 +67,8 @@ pub async fn run(cx: &Context, command: AccountCommand) -> Result<(), Failure> {
 }
 
 /// The name that an account logs in with.
-pub(super) fn login_of(account: &Account) -> Option<String> {
-    account.record.login_name().map(clear)
+pub(super) fn login_of(account: &AccountView) -> Option<String> {
+    account.login_name().map(clear)
 }
 
 /// A username, an email address or a profile's URL: kept sealed, but shown to whoever has opened the vault.
@@ -78,8 +78,8 @@ fn clear(text: &Secret) -> String {
 }
 
 impl Written {
-    fn of(account: &Account, done: &'static str) -> Self {
-        let site = account.record.site.clone();
+    fn of(account: &AccountView, done: &'static str) -> Self {
+        let site = account.site.clone();
         Self { id: account.id.to_string(), site, login: login_of(account), done }
     }
 }

@@ -2,10 +2,11 @@
 
 use clap::Args;
 use latchkey_vault::{
-    NewAccount, Pulled, Vault,
+    AccountId, Admissible, NewAccount, Pulled, Vault,
     account_api::{AccountApi, ManagerAccount},
+    admissible,
     manager_http::Class,
-    model::{AccountId, Fields, Winner},
+    model::{Field, Fields, Winner},
     sites::Sites,
 };
 use serde::Serialize;
@@ -59,6 +60,8 @@ struct Merged {
     /// Fields on which both sides differed, and whose value was kept.
     won: Vec<Won>,
     new_cookie: bool,
+    /// What the manager gave that cannot be kept, by the manager's names.
+    left_out: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -88,12 +91,12 @@ pub(super) async fn run(cx: &Context, args: PullArgs) -> Result<(), Failure> {
             let merged = match (&args.account, &args.manager_id) {
                 (Some(account), _) => {
                     let account = account.find(vault).await?;
-                    let Some(manager_id) = account.record.manager_id else {
+                    let Some(manager_id) = account.manager_id else {
                         let message = format!("the manager's id of account {} is not known", account.id);
                         let hint = "set it with `latchkey account edit --manager-id`";
                         return Err(Failure::new(Exit::Account, "no_manager_id", message, hint));
                     };
-                    puller.one(account.id, &account.record.site, manager_id).await?
+                    puller.one(account.id, &account.site, manager_id).await?
                 }
                 (None, Some(manager_id)) => puller.by_manager_id(cx, manager_id, args.site.as_deref()).await?,
                 (None, None) => {
@@ -130,9 +133,9 @@ impl Puller<'_> {
             bar.inc_length(page.len() as u64);
             for account in page {
                 bar.inc(1);
-                let Some(manager_id) = account.record.manager_id else { continue };
+                let Some(manager_id) = account.manager_id else { continue };
                 match self.manager.read(&manager_id).await {
-                    Ok(said) => results.pulled.push(self.merge(account.id, &account.record.site, &said).await?),
+                    Ok(said) => results.pulled.push(self.merge(account.id, &account.site, &said).await?),
                     // The others would be refused the same way.
                     Err(error) if error.class() == Class::Stop => return Err(error.into()),
                     Err(error) => {
@@ -153,7 +156,7 @@ impl Puller<'_> {
     /// The account with this id at the manager; a new one where the vault does not know it.
     async fn by_manager_id(&self, cx: &Context, manager_id: &str, site: Option<&str>) -> Result<Merged, Failure> {
         if let Some(known) = self.vault.find_manager_id(manager_id).await? {
-            return self.one(known.id, &known.record.site, manager_id.to_owned()).await;
+            return self.one(known.id, &known.site, manager_id.to_owned()).await;
         }
         let said = self.manager.read(manager_id).await?;
         let Some(name) = site.or(said.site_name.as_deref()) else {
@@ -163,12 +166,15 @@ impl Puller<'_> {
             ));
         };
         let site = cx.site(name)?;
-        // Who it is; the rest comes by the merge, which leaves out what is not admissible.
-        let fields = Fields {
-            username: said.fields.username.as_ref().map(latchkey_vault::Secret::duplicate),
-            email: said.fields.email.as_ref().map(latchkey_vault::Secret::duplicate),
-            ..Fields::default()
-        };
+        // Who it is; the rest comes by the merge, which says what is left out.
+        let Admissible { fields: known, left_out } = admissible(said.fields.duplicate());
+        let fields = Fields { username: known.username, email: known.email, ..Fields::default() };
+        let lost = left_out.into_iter().find(|field| matches!(field, Field::Username | Field::Email));
+        if let (None, None, Some(lost)) = (&fields.username, &fields.email, lost) {
+            let message = format!("the manager's {} cannot be kept, and nothing else names the account", lost.name());
+            let hint = "mend it at the manager: 1 to 1024 bytes, no control characters; nothing was written";
+            return Err(Failure::new(Exit::Account, "account_invalid", message, hint));
+        }
         let id = self
             .vault
             .add_account(NewAccount {
@@ -188,13 +194,14 @@ impl Puller<'_> {
     async fn merge(&self, id: AccountId, site: &str, said: &ManagerAccount) -> Result<Merged, Failure> {
         // A site that is not listed has no registered origin: its cookie stays a text.
         let origin = self.sites.find(site).map(|site| site.canonical_origin());
-        let Pulled { won, new_cookie, .. } = self.vault.merge_manager(id, said, origin).await?;
+        let Pulled { won, new_cookie, left_out } = self.vault.merge_manager(id, said, origin).await?;
         let won = won.into_iter().map(|(field, winner)| Won {
             field: field.name(),
             winner: if winner == Winner::Local { "ours" } else { "manager" },
         });
         let manager_id = said.id.clone();
-        Ok(Merged { account: id.to_string(), manager_id, brought_in: false, won: won.collect(), new_cookie })
+        let won = won.collect();
+        Ok(Merged { account: id.to_string(), manager_id, brought_in: false, won, new_cookie, left_out })
     }
 }
 
@@ -206,6 +213,10 @@ impl Show for Results {
             let won = if won.is_empty() { "nothing differed".to_owned() } else { won.join(", ") };
             let cookie = if merged.new_cookie { "; its cookie is the session now" } else { "" };
             page.line(format_args!("{what}: {} ({won}{cookie})", merged.account));
+            if !merged.left_out.is_empty() {
+                let names = merged.left_out.join(", ");
+                page.line(format_args!("  left out, since it cannot be kept: {names}; mend it at the manager"));
+            }
         }
         for failed in &self.failed {
             page.line(format_args!("not pulled: {}: {}", failed.account, safe(&failed.why)));

@@ -29,7 +29,7 @@ pub(super) async fn run(cx: &Context, args: RemoveArgs) -> Result<(), Failure> {
         .with_vault(async |vault| {
             let account = args.account.find(vault).await?;
             let login = login_of(&account).unwrap_or_default();
-            let named = safe(&format!("{}/{login}", account.record.site));
+            let named = safe(&format!("{}/{login}", account.site));
             prompt::insist(args.yes, &format!("Remove {named} ({}) and its session?", account.id)).await?;
             vault.remove_account(account.id).await?;
             Ok(Written::of(&account, "removed"))

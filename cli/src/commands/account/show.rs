@@ -1,10 +1,7 @@
 //! `latchkey account show`: one account, its secrets masked unless a person asks for them; that is in the audit first.
 
 use clap::Args;
-use latchkey_vault::{
-    Secret,
-    model::{Account, AccountState},
-};
+use latchkey_vault::{AccountSecret, AccountView, Revealed, Secret, model::AccountState};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::clear;
@@ -55,7 +52,7 @@ struct Shown {
 }
 
 /// Each secret that the account may have: whether it is there, and its text where it was asked for.
-struct Secrets(Vec<(SecretField, bool, Option<Secret>)>);
+struct Secrets(Vec<(AccountSecret, bool, Option<Secret>)>);
 
 /// Shows the account.
 ///
@@ -65,47 +62,46 @@ pub(super) async fn run(cx: &Context, args: ShowArgs) -> Result<(), Failure> {
     let shown = cx
         .with_vault(async |vault| {
             let id = args.account.find(vault).await?.id;
-            let account = match args.reveal {
+            Ok(match args.reveal {
                 // The audit entry is durable before the secrets are handed out.
-                Some(which) => vault.reveal(id, which.map_or("all", SecretField::name)).await?,
-                None => vault.account(id).await?,
-            };
-            Ok(Shown::of(&account, args.reveal))
+                Some(Some(one)) => Shown::revealed(&vault.reveal(id, &[one.secret()]).await?),
+                Some(None) => Shown::revealed(&vault.reveal(id, &AccountSecret::ALL).await?),
+                None => Shown::of(&vault.account(id).await?, |_| None),
+            })
         })
         .await?;
     cx.printer.print(&shown)
 }
 
 impl Shown {
-    fn of(account: &Account, reveal: Option<Option<SecretField>>) -> Self {
-        let record = &account.record;
-        let revealed = |field| reveal.is_some_and(|which| which.is_none_or(|which| which == field));
-        let secrets = SecretField::ALL.map(|field| {
-            let value = field.of(account);
-            (field, value.is_some(), value.filter(|_| revealed(field)).map(Secret::duplicate))
-        });
-        let cooling_until = match record.standing.state {
+    fn revealed(revealed: &Revealed) -> Self {
+        Self::of(&revealed.account, |secret| revealed.secret(secret).map(Secret::duplicate))
+    }
+
+    fn of(account: &AccountView, value: impl Fn(AccountSecret) -> Option<Secret>) -> Self {
+        let secrets = AccountSecret::ALL.map(|secret| (secret, account.has(secret), value(secret)));
+        let cooling_until = match account.standing.state {
             AccountState::Cooling { until_ms } => Some(rfc3339(until_ms)),
             _ => None,
         };
         Self {
             id: account.id.to_string(),
-            site: record.site.clone(),
-            username: record.fields.username.as_ref().map(clear),
-            email: record.fields.email.as_ref().map(clear),
-            link_profile: record.fields.link_profile.as_ref().map(clear),
+            site: account.site.clone(),
+            username: account.username.as_ref().map(clear),
+            email: account.email.as_ref().map(clear),
+            link_profile: account.link_profile.as_ref().map(clear),
             secrets: Secrets(secrets.into()),
-            state: record.standing.state.word(),
-            state_since: rfc3339(record.standing.since_ms),
+            state: account.standing.state.word(),
+            state_since: rfc3339(account.standing.since_ms),
             cooling_until,
-            evidence: record.standing.evidence.clone(),
-            manager_id: record.manager_id.clone(),
-            manager_status: record.manager_status.clone(),
-            owed: record.owed.iter().map(|field| field.name()).collect(),
-            tags: record.tags.clone(),
-            notes: record.notes.clone(),
-            created_at: rfc3339(record.created_ms),
-            updated_at: rfc3339(record.updated_ms),
+            evidence: account.standing.evidence.clone(),
+            manager_id: account.manager_id.clone(),
+            manager_status: account.manager_status.clone(),
+            owed: account.owed.iter().map(|field| field.name()).collect(),
+            tags: account.tags.clone(),
+            notes: account.notes.clone(),
+            created_at: rfc3339(account.created_ms),
+            updated_at: rfc3339(account.updated_ms),
             revision: account.rev,
         }
     }
@@ -120,9 +116,9 @@ impl Serialize for Secrets {
             value: Option<&'a str>,
         }
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (field, set, value) in &self.0 {
+        for (secret, set, value) in &self.0 {
             // EXPOSE: only what --reveal named is here, and the audit has it.
-            map.serialize_entry(field.name(), &One { set: *set, value: value.as_ref().map(Secret::expose) })?;
+            map.serialize_entry(secret.name(), &One { set: *set, value: value.as_ref().map(Secret::expose) })?;
         }
         map.end()
     }
@@ -136,11 +132,11 @@ impl Show for Shown {
         page.pair("username", or_dash(&self.username));
         page.pair("email", or_dash(&self.email));
         page.pair("link profile", or_dash(&self.link_profile));
-        for (field, set, value) in &self.secrets.0 {
+        for (secret, set, value) in &self.secrets.0 {
             match value {
                 // EXPOSE: only what --reveal named is here, and the audit has it.
-                Some(value) => page.pair(field.name(), safe(value.expose())),
-                None => page.pair(field.name(), if *set { MASK } else { "-" }),
+                Some(value) => page.pair(secret.name(), safe(value.expose())),
+                None => page.pair(secret.name(), if *set { MASK } else { "-" }),
             }
         }
         let evidence = if self.evidence.is_empty() { String::new() } else { format!(": {}", safe(&self.evidence)) };

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
     crypto::{
-        Anchor, Header, Keyring, Kind, Place, RootKey, Sealed, SlotRecord, Unlock, cbor, keyring::data_key_place,
-        seal::Head,
+        Anchor, Header, Keyring, Kind, Place, Rekey, RekeyStage, RootKey, Sealed, SlotRecord, Unlock, cbor,
+        keyring::data_key_place, seal::Head,
     },
     model::{Secret, VaultId},
 };
@@ -51,6 +51,8 @@ struct Vectors {
     slots_mac: SlotsMac,
     header: HeaderVector,
     anchor: AnchorVector,
+    later_headers: Vec<LaterHeader>,
+    announcing_anchor: AnnouncingAnchor,
 }
 
 #[derive(Deserialize)]
@@ -165,6 +167,38 @@ struct HeaderVector {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AnchorVector {
+    slot: Hex,
+}
+
+/// A header with keys that only some vaults have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LaterHeader {
+    counter: u64,
+    cbor: Hex,
+    salt: Hex,
+    sealed: Hex,
+    rekey: Option<RekeyVector>,
+    steps_spent_until_ms: i64,
+    incarnation_since_ms: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RekeyVector {
+    stage: u8,
+    bucket: u16,
+    links: u64,
+    entries: u64,
+    new_link: Hex,
+    old_link: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnnouncingAnchor {
+    next_root_epoch: u32,
+    next_root_key: Hex,
     slot: Hex,
 }
 
@@ -300,4 +334,56 @@ fn header_and_anchor_are_encoded_byte_for_byte_and_read() {
     assert!(anchor.commitment.check(&keyring.commitment()));
     assert_eq!(anchor.check_mac(&keyring, &mac), Ok(()));
     assert_eq!(anchor.encode_slot(&keyring).as_slice(), slot);
+}
+
+#[test]
+fn headers_of_changed_keys_and_of_a_restored_vault_are_encoded_byte_for_byte_and_read() {
+    let (vectors, keyring) = vectors();
+    let mut stages = Vec::new();
+    for vector in &vectors.later_headers {
+        let header = Header::open(&keyring, vector.counter, &vector.sealed.0).unwrap();
+        let rekey = vector.rekey.as_ref().map(|rekey| Rekey {
+            stage: [RekeyStage::Rows, RekeyStage::Leftovers, RekeyStage::Audit, RekeyStage::Scrub]
+                [usize::from(rekey.stage - 1)],
+            bucket: rekey.bucket,
+            links: rekey.links,
+            entries: rekey.entries,
+            new_link: rekey.new_link.array(),
+            old_link: rekey.old_link.array(),
+        });
+        assert_eq!(header.rekey, rekey, "{}", vector.counter);
+        assert_eq!(header.steps_spent_until_ms, vector.steps_spent_until_ms, "{}", vector.counter);
+        assert_eq!(header.incarnation_since_ms, vector.incarnation_since_ms, "{}", vector.counter);
+        assert_eq!(cbor::to_bytes(&header), vector.cbor.0, "{}", vector.counter);
+        let head = Head { epoch: keyring.epoch(), incarnation: vectors.incarnation };
+        let here = Place { kind: Kind::Header, id: vectors.vault.array(), rev: vector.counter };
+        let sealer = &keyring.epoch_keys(keyring.epoch()).unwrap().sealer;
+        let again = sealer.seal_with_salt(head, here, &vector.cbor.0, &vector.salt.array()).unwrap();
+        assert_eq!(again.as_bytes(), vector.sealed.0, "{}", vector.counter);
+        stages.push((header.rekey.map(|rekey| rekey.stage), header.incarnation_since_ms != 0));
+    }
+    let expected = [
+        (Some(RekeyStage::Rows), false),
+        (Some(RekeyStage::Audit), false),
+        (None, false),
+        (None, true),
+        (Some(RekeyStage::Scrub), true),
+    ];
+    assert_eq!(stages, expected);
+}
+
+#[test]
+fn an_anchor_that_announces_a_root_key_is_encoded_byte_for_byte_and_read() {
+    let (vectors, keyring) = vectors();
+    let AnnouncingAnchor { next_root_epoch, next_root_key, slot } = &vectors.announcing_anchor;
+    let root = RootKey::from_parts(*next_root_epoch, next_root_key.array());
+    let keys: Vec<_> = vectors.data_keys.iter().map(|k| (k.epoch, k.key.array())).collect();
+    let next = Keyring::from_parts(vault(&vectors), vectors.incarnation, root, &keys);
+    let (_, read, mac) = Anchor::decode(&[slot.0.as_slice(), &[0; 512]].concat()).unwrap();
+    assert!(read.announces(&next) && !read.announces(&keyring));
+    assert!(read.may_be(&next.commitment()) && read.may_be(&keyring.commitment()));
+    assert_eq!((read.check(&keyring, &mac), read.check(&next, &mac)), (Ok(()), Ok(())));
+    let silent = Anchor { next: None, ..read.clone() };
+    assert_eq!(silent.encode_slot(&keyring).as_slice(), vectors.anchor.slot.0);
+    assert_eq!(silent.announcing(&next).encode_slot(&keyring).as_slice(), slot.0);
 }

@@ -3,6 +3,9 @@
 //! One thread reads, the others authenticate, add up and open what was read; one more has SQLite look at its pages. What
 //! waits between them is bounded, whatever the file holds. Knows no plaintext: that is the [`Inspect`]or's.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::Path,
     sync::{
@@ -24,8 +27,8 @@ use super::{
 use crate::{
     crypto::{Kind, Sum},
     store::{
-        AccountRow, AuditRow, BUCKETS, Binder, Finding, GROUPS, Inspect, ItemRow, LeaseRow, OutboxRow, Progress,
-        RowName, SessionRow, StoreError, Tampering, TotpRow, bucket_of, group_of,
+        AccountRow, AuditRow, BUCKETS, Binder, FileError, Finding, GROUPS, Inspect, ItemRow, LeaseRow, OutboxRow,
+        Progress, RowName, SessionRow, StoreError, Tampering, TotpRow, bucket_of, group_of,
     },
 };
 
@@ -164,7 +167,7 @@ impl Checks<'_> {
         let pages = pages.map_err(|e| database("checking the pages", &e)).unwrap_or_else(|e| e.to_string());
         if pages != "ok" {
             let what = format!("damaged pages: {pages}");
-            findings.push(Finding { class: Tampering::Substitution, row: None, what });
+            findings.push(Finding { class: Tampering::Corruption, row: None, what });
         }
         let orphans = || -> rusqlite::Result<Vec<[u8; 16]>> {
             conn.prepare(ORPHANS)?.query_map([FINDINGS_MAX as i64], |row| row.get(0))?.collect()
@@ -350,6 +353,9 @@ fn finding(error: &StoreError, at: &str) -> Result<Finding, StoreError> {
     match error {
         StoreError::Tampered { class, row } => Ok(Finding { class: *class, row: *row, what: format!("{at}: {error}") }),
         StoreError::Database { during, code } => Err(StoreError::Database { during, code: *code }),
+        StoreError::File(FileError::Damaged) => {
+            Ok(Finding { class: Tampering::Corruption, row: None, what: format!("{at}: {error}") })
+        }
         _ => Ok(Finding { class: Tampering::Substitution, row: None, what: format!("{at}: {error}") }),
     }
 }

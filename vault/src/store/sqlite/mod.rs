@@ -20,6 +20,8 @@ mod salvage;
 mod schema;
 mod scrub;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod turn;
 mod tx;
 mod verbs;
@@ -84,7 +86,10 @@ impl SqliteFile {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         profile::check_path(path)?;
         let identity = profile::identity(path)?;
+        let has_log = fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0);
         let conn = profile::connect(path, true)?;
+        // Until it is authenticated: a file that is refused is evidence, and its log with it.
+        profile::keep_log(&conn, has_log)?;
         profile::check_schema(&conn)?;
         // The file that SQLite has opened is the one that was looked at.
         if profile::identity(path)? != identity {
@@ -198,6 +203,7 @@ impl SqliteFile {
             known.check_keys(&self.keys)?;
             Ok(known)
         })?;
+        profile::keep_log(&self.conn, false)?;
         let verified = Arc::new(known::Verified::new());
         let readers = Arc::new(reader::Readers::new(self.path.clone(), Arc::clone(&binder), Arc::clone(&verified)));
         let incarnation_since_ms = AtomicI64::new(known.header.incarnation_since_ms);

@@ -125,6 +125,14 @@ pub(super) fn connect(path: &Path, writes: bool) -> Result<Connection, StoreErro
     Ok(conn)
 }
 
+/// Whether the end of this connection leaves the log beside the file as it is.
+///
+/// SQLite moves the log into the file and removes it when the last connection ends: not before it is known whose both are.
+pub(super) fn keep_log(conn: &Connection, keep: bool) -> Result<(), StoreError> {
+    let kept = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
+    kept.map(|_| ()).map_err(|e| database("setting what becomes of the log", &e))
+}
+
 /// Checks application id, version and schema of a file that opens as a database.
 pub(super) fn check_schema(conn: &Connection) -> Result<(), StoreError> {
     let pragma = |name| conn.pragma_query_value::<i64, _>(None, name, |row| row.get(0));

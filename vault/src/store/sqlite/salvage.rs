@@ -6,7 +6,11 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::{SqliteFile, database, profile, tables::Table, verbs};
+use super::{
+    SqliteFile, database, profile,
+    tables::{Table, authentic},
+    verbs,
+};
 use crate::{
     model::{AccountId, VaultId},
     store::{AccountRow, Binder, FileError, SessionRow, StoreError},
@@ -51,12 +55,33 @@ impl SqliteFile {
 
     /// The authentic row of an account.
     pub(crate) fn salvage_account(&self, binder: &dyn Binder, id: AccountId) -> Result<Option<AccountRow>, StoreError> {
-        AccountRow::load(&self.conn, binder, id.as_bytes())
+        self.salvage(binder, id.as_bytes())
     }
 
     /// The authentic row of an account's session.
     pub(crate) fn salvage_session(&self, binder: &dyn Binder, id: AccountId) -> Result<Option<SessionRow>, StoreError> {
-        SessionRow::load(&self.conn, binder, id.as_bytes())
+        self.salvage(binder, id.as_bytes())
+    }
+
+    /// A row by its key; where the index of the keys is damaged, by a pass over the table for each row that it hides.
+    fn salvage<T: Table>(&self, binder: &dyn Binder, key: &[u8; 16]) -> Result<Option<T>, StoreError> {
+        let led = T::load(&self.conn, binder, key);
+        if matches!(led, Ok(Some(_))) {
+            return led;
+        }
+        match self.look_through(binder, key) {
+            Ok(Some(row)) => Ok(Some(row)),
+            _ => led,
+        }
+    }
+
+    fn look_through<T: Table>(&self, binder: &dyn Binder, key: &[u8; 16]) -> Result<Option<T>, StoreError> {
+        let db = |e| database("looking through a table", &e);
+        let sql = format!("SELECT {} FROM {} NOT INDEXED WHERE {} = ?1", T::COLUMNS, T::NAME, T::KEY);
+        let mut select = self.conn.prepare_cached(&sql).map_err(db)?;
+        let mut rows = select.query([key.as_slice()]).map_err(db)?;
+        let Some(row) = rows.next().map_err(db)? else { return Ok(None) };
+        Ok(Some(authentic(binder, T::read(row).map_err(db)?)?.0))
     }
 }
 

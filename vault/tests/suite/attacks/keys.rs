@@ -81,12 +81,13 @@ async fn attack_17_a_slot_that_was_added_edited_exchanged_or_taken_away_is_refus
     ] {
         sample.check(name, sql(edit), slots, Tampering::Header).await;
     }
-    for gone in [
-        "DELETE FROM key_slot WHERE no = 0",
-        "DELETE FROM data_key",
-        "UPDATE key_slot SET slot = zeroblob(30000)",
-        "INSERT INTO data_key SELECT epoch + 1, sealed FROM data_key",
+    for (name, edit) in [
+        ("no data key", "DELETE FROM data_key"),
+        ("a data key of another epoch", "INSERT INTO data_key SELECT epoch + 1, sealed FROM data_key"),
     ] {
+        sample.check(name, sql(edit), slots, Tampering::Header).await;
+    }
+    for gone in ["DELETE FROM key_slot WHERE no = 0", "UPDATE key_slot SET slot = zeroblob(30000)"] {
         let attacked = sample.folder.copy();
         attacked.plain().execute_batch(gone).unwrap();
         assert!(matches!(attacked.open().await, Err(UnlockError::CannotUnlock)), "{gone}");

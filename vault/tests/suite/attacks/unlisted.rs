@@ -1,6 +1,6 @@
 //! A stale row that the index of the keys does not list, and another index leads to.
 
-use latchkey_vault::AccountId;
+use latchkey_vault::{AccountId, AccountSecret};
 use rusqlite::{Connection, params};
 
 use super::Sample;
@@ -22,7 +22,8 @@ async fn attack_04_a_stale_row_that_only_an_index_leads_to_is_not_used() {
 
     let vault = attacked.open().await.unwrap();
     let read = vault.find_login("site.test", "ann").await.unwrap().unwrap();
-    assert_eq!((read.rev, read.record.fields.password.unwrap().expose()), (2, "second"));
+    let revealed = vault.reveal(read.id, &[AccountSecret::Password]).await.unwrap();
+    assert_eq!((read.rev, revealed.secret(AccountSecret::Password).unwrap().expose()), (2, "second"));
     assert!(!verify(&vault).await.is_empty(), "the full check finds what lies there");
     vault.close().await.unwrap();
 }
