@@ -2,6 +2,9 @@
 //!
 //! A name of an epoch that is over is refused: whoever asked computes it again. Knows no verb and no key.
 
+#[cfg(test)]
+mod tests;
+
 use super::{tables::Table, tx::Tx};
 use crate::store::{BlindIndex, LeaseRow, Name, Resource, StoreError, TotpRow, WaiterRow};
 
@@ -28,6 +31,8 @@ pub(super) fn totp_id(tx: &mut Tx<'_>, name: &Name) -> Result<BlindIndex, StoreE
 /// for it come along, in the order in which they came.
 pub(super) fn move_lease(tx: &mut Tx<'_>, name: &Name) -> Result<(), StoreError> {
     let Some(former) = name.former else { return Ok(()) };
+    let Some(old) = tx.load::<LeaseRow>(&former)? else { return Ok(()) };
+    // Nobody waits for what was never leased.
     for key in WaiterRow::keys(tx.conn, "WHERE resource = ?1", [former.as_slice()])? {
         if let Some(waiter) = tx.load::<WaiterRow>(&key)? {
             let rev = waiter.rev + 1;
@@ -35,7 +40,6 @@ pub(super) fn move_lease(tx: &mut Tx<'_>, name: &Name) -> Result<(), StoreError>
             tx.put(Some(&waiter), &moved)?;
         }
     }
-    let Some(old) = tx.load::<LeaseRow>(&former)? else { return Ok(()) };
     let there = tx.load::<LeaseRow>(&name.index)?;
     tx.remove(&old)?;
     if there.as_ref().is_some_and(|there| there.token >= old.token) {
