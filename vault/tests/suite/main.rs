@@ -14,6 +14,7 @@ mod edits;
 mod full;
 mod kills;
 mod life;
+mod line_order;
 mod lines;
 mod memory;
 mod pin;

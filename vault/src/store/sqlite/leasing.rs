@@ -22,8 +22,8 @@ use super::{
 use crate::{
     model::BootStamp,
     store::{
-        Claim, Claimant, LeaseAsk, LeaseRow, NewAudit, StoreError, Taken, WaiterRow, claim, free_place, lease_place,
-        lease_places, place_of_lease,
+        Claim, Claimant, LeaseAsk, LeaseRow, NewAudit, StoreError, Taken, Token, WaiterRow, claim, free_place,
+        lease_place, lease_places, place_of_lease,
     },
 };
 
@@ -57,7 +57,12 @@ pub(super) fn take(
                 tx.remove(mine)?;
             }
             let old = places.iter().find(|(at, ..)| *at == place).map(|(.., row)| row);
-            return Ok((grant(tx, (&base, place), old, ask, audit, look.now)?, Keep::Yes));
+            // Of all places, so that a token says which grant it is of.
+            let granted = places.iter().map(|(.., row)| row.token.n).max().unwrap_or(0);
+            let token = Token { incarnation: tx.binder.incarnation(), n: granted + 1 };
+            let taken = grant(tx, (place, lease_place(&base, place)), token, old, ask, look.now)?;
+            record_all(tx, audit, Some(token))?;
+            return Ok((taken, Keep::Yes));
         }
         Ok(_) => TURN,
         Err(retry_in) => retry_in,
@@ -117,17 +122,18 @@ pub(super) fn dismiss_all(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     remove_waiters(tx, "LIMIT ?1", params![i64::MAX], |_| true)
 }
 
+/// Writes the grant of a place; `old`: what stood there.
 fn grant(
     tx: &mut Tx<'_>,
-    (base, place): (&[u8; 16], u8),
+    place: (u8, [u8; 16]),
+    token: Token,
     old: Option<&LeaseRow>,
     ask: &LeaseAsk,
-    audit: &[NewAudit],
     now: BootStamp,
 ) -> Result<Taken, StoreError> {
-    let token = next_token(tx, old);
+    let (place, resource) = place;
     let lease = LeaseRow {
-        resource: lease_place(base, place),
+        resource,
         rev: old.map_or(1, |old| old.rev + 1),
         epoch: tx.binder.epoch(),
         token,
@@ -138,9 +144,7 @@ fn grant(
         free_at_ms: now.ms + ms(ask.ttl) + ms(ask.quarantine),
     };
     tx.put(old, &lease)?;
-    record_all(tx, audit, Some(token))?;
-    let until = BootStamp { boot_id: now.boot_id, ms: lease.until_ms };
-    Ok(Taken::Granted { place, token, until })
+    Ok(Taken::Granted { place, token, until: BootStamp { boot_id: now.boot_id, ms: lease.until_ms } })
 }
 
 /// How many stand before the asker. Whoever was found at the head of the line and stands there no more is removed.

@@ -50,6 +50,8 @@ pub(super) async fn whoever_leaves_or_is_late_falls_out_of_line(bench: &Bench) {
 pub(super) async fn nobody_waits_across_a_boot(bench: &Bench) {
     let hold = bench.take(1, 1).await;
     assert_eq!(stands(bench, &waiter(1)).await, 0);
+    let _other = bench.take(3, 1).await;
+    assert_eq!(stands(bench, &LeaseAsk { resource: [3; 16].into(), ..waiter(4) }).await, 0);
     assert_eq!(bench.store.check_in(vec![hold], Changes::default()).await.unwrap(), Saved::Done);
     assert!(matches!(bench.store.take_lease(ask(1, 9), vec![]).await.unwrap(), Taken::Held { .. }));
     bench.clock.reboot();
@@ -64,7 +66,7 @@ pub(super) async fn nobody_waits_across_a_boot(bench: &Bench) {
 pub(super) async fn as_many_share_it_as_each_of_them_allows(bench: &Bench) {
     assert_eq!(bench.store.save(accounts([account(1, 1)])).await.unwrap(), Saved::Done);
     let (one, two) = (granted(bench, &shared(1, 2)).await, granted(bench, &shared(2, 2)).await);
-    assert_eq!((one.place, two.place, one.token, two.token), (1, 2, token(1), token(1)));
+    assert_eq!((one.place, two.place, one.token, two.token), (1, 2, token(1), token(2)));
     assert!(is_held(bench, &shared(3, 2)).await, "two are enough");
     assert!(is_held(bench, &shared(3, 1)).await);
     assert!(is_held(bench, &ask(1, 3)).await, "nobody has it alone meanwhile");
@@ -85,7 +87,7 @@ pub(super) async fn as_many_share_it_as_each_of_them_allows(bench: &Bench) {
     assert_eq!(bench.store.check_in(vec![two], Changes::default()).await.unwrap(), Saved::Done);
     assert!(matches!(bench.store.check_in(vec![two], Changes::default()).await.unwrap(), Saved::Fenced(_)), "once");
     let again = granted(bench, &shared(4, 3)).await;
-    assert_eq!((again.place, again.token), (2, token(2)), "a place's token grows");
+    assert_eq!((again.place, again.token), (2, token(4)), "tokens count the grants of all places");
 }
 
 pub(super) async fn an_exclusive_waiter_stops_new_shared_ones(bench: &Bench) {
@@ -114,9 +116,9 @@ pub(super) async fn all_who_share_it_are_revoked_and_each_rests(bench: &Bench) {
     }
     assert_eq!(bench.store.held_leases(None, 10).await.unwrap(), []);
     assert_eq!(bench.store.take_lease(ask(1, 3), vec![]).await.unwrap(), Taken::Held { retry_in: QUARANTINE });
-    assert_eq!(bench.store.lease(lease_place(&[1; 16], 2)).await.unwrap().unwrap().token, token(2));
+    assert_eq!(bench.store.lease(lease_place(&[1; 16], 2)).await.unwrap().unwrap().token, token(3));
     bench.clock.advance(QUARANTINE);
-    assert_eq!(bench.take(1, 3).await.token, token(1));
+    assert_eq!(bench.take(1, 3).await.token, token(4));
 }
 
 /// Somebody who waits for resource 1, alone, for as long as a lease lasts.
