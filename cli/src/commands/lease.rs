@@ -217,7 +217,7 @@ impl Show for Leases {
                     span(waiter.left_ms),
                 ]
             });
-            page.table(&["waits for", "how", "ticket", "at most"], rows);
+            page.table(&["waits for", "how", "ticket", "left"], rows);
         }
     }
 }

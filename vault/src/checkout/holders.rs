@@ -55,7 +55,7 @@ pub struct WaiterView {
     pub mode: LeaseMode,
     /// The order of waiters, over all leases.
     pub ticket: u64,
-    /// How long it is going to wait at most.
+    /// How long it stands in line unless it asks again.
     pub left: Duration,
 }
 
@@ -219,7 +219,7 @@ impl Vault {
         is_held.then(|| Duration::from_millis(lease.until_ms - now.ms))
     }
 
-    /// How long somebody is going to wait; none where its deadline has passed.
+    /// How long somebody stands in line; none where it stands there no more.
     fn waits(&self, waiter: &WaiterRow) -> Option<Duration> {
         let now = self.opener.clock.boot();
         waiter.stands(now, || false).then(|| Duration::from_millis(waiter.until_ms - now.ms))

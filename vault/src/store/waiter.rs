@@ -25,7 +25,7 @@ pub struct WaiterRow {
     pub holder: HolderId,
     /// The boot that `until_ms` counts in.
     pub boot_id: [u8; 16],
-    /// How long it is waited for, in milliseconds of that boot; whatever became of the process, it stands in line no longer.
+    /// Until when it stands in line, in milliseconds of that boot: moved on as it asks again, never beyond its deadline.
     pub until_ms: u64,
 }
 

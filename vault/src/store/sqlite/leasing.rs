@@ -22,7 +22,7 @@ use super::{
 use crate::{
     model::BootStamp,
     store::{
-        Claim, Claimant, LeaseAsk, LeaseRow, NewAudit, StoreError, Taken, Token, WaiterRow, claim, free_place,
+        Claim, Claimant, LeaseAsk, LeaseRow, Line, NewAudit, StoreError, Taken, Token, WaiterRow, claim, free_place,
         lease_place, lease_places, place_of_lease,
     },
 };
@@ -70,28 +70,47 @@ pub(super) fn take(
     let Some(wait) = ask.line.filter(|line| !line.wait.is_zero()) else {
         return Ok((Taken::Held { retry_in }, keep));
     };
-    if line.mine.is_none() {
-        if line.ahead >= WAITERS_MAX {
-            return Ok((Taken::Held { retry_in }, keep));
-        }
-        // What it waited for before, it does not wait for any more.
-        let old = tx.load::<WaiterRow>(&wait.id)?;
-        let waiter = WaiterRow {
-            id: wait.id,
-            rev: old.as_ref().map_or(1, |old| old.rev + 1),
-            epoch: tx.binder.epoch(),
-            resource: base,
-            ticket: tx.next_serial(),
-            mode: ask.mode,
-            holder: ask.holder,
-            boot_id: look.now.boot_id,
-            until_ms: look.now.ms + ms(wait.wait),
-        };
-        tx.put(old.as_ref(), &waiter)?;
-        sweep(tx, look)?;
-        keep = Keep::Yes;
+    if line.mine.is_none() && line.ahead >= WAITERS_MAX {
+        return Ok((Taken::Held { retry_in }, keep));
     }
+    stand(tx, (&base, line.mine), wait, ask, look, &mut keep)?;
     Ok((Taken::Waiting { ahead: line.ahead, retry_in }, keep))
+}
+
+/// Puts an asker at the end of the line, or lets it stand where it is for a while longer.
+fn stand(
+    tx: &mut Tx<'_>,
+    (base, mine): (&[u8; 16], Option<WaiterRow>),
+    line: Line,
+    ask: &LeaseAsk,
+    look: Look<'_>,
+    keep: &mut Keep,
+) -> Result<(), StoreError> {
+    let until_ms = look.now.ms + ms(line.wait.min(STANDING));
+    if let Some(mine) = mine {
+        // Not at each question: a write every few seconds says as much.
+        if mine.until_ms < look.now.ms + ms(STANDING) / 2 && mine.until_ms + ms(STANDING) / 4 < until_ms {
+            tx.put(Some(&mine), &WaiterRow { rev: mine.rev + 1, until_ms, ..mine.clone() })?;
+            *keep = Keep::Yes;
+        }
+        return Ok(());
+    }
+    // What it waited for before, it does not wait for any more.
+    let old = tx.load::<WaiterRow>(&line.id)?;
+    let waiter = WaiterRow {
+        id: line.id,
+        rev: old.as_ref().map_or(1, |old| old.rev + 1),
+        epoch: tx.binder.epoch(),
+        resource: *base,
+        ticket: tx.next_serial(),
+        mode: ask.mode,
+        holder: ask.holder,
+        boot_id: look.now.boot_id,
+        until_ms,
+    };
+    tx.put(old.as_ref(), &waiter)?;
+    *keep = Keep::Yes;
+    sweep(tx, look)
 }
 
 /// Takes somebody out of line.
@@ -261,5 +280,8 @@ fn remove_waiters(
 const TURN: Duration = Duration::from_millis(20);
 /// Waiters for one resource: more than a site's account can serve within any deadline; who comes later has to ask again.
 const WAITERS_MAX: u32 = 4096;
+/// How long somebody stands in line without asking again: a process that is stopped holds nobody up for longer, and one that
+/// is merely slow asks far more often.
+const STANDING: Duration = Duration::from_secs(10);
 /// Rows that one new waiter clears away: more than one, so that they grow fewer.
 const SWEEP_MAX: u32 = 4;

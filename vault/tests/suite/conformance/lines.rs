@@ -47,6 +47,25 @@ pub(super) async fn whoever_leaves_or_is_late_falls_out_of_line(bench: &Bench) {
     assert_eq!(bench.store.waiters(10).await.unwrap(), []);
 }
 
+pub(super) async fn whoever_does_not_ask_again_falls_out_of_line(bench: &Bench) {
+    let hold = bench.take(1, 1).await;
+    let (stopped, next) = (waiter(1), waiter(2));
+    assert_eq!((stands(bench, &stopped).await, stands(bench, &next).await), (0, 1));
+    let before = bench.store.head();
+    assert_eq!((stands(bench, &stopped).await, stands(bench, &next).await), (0, 1));
+    assert_eq!(bench.store.head(), before, "asking again at once writes nothing");
+    bench.clock.advance(Duration::from_secs(6));
+    assert_eq!((stands(bench, &stopped).await, stands(bench, &next).await), (0, 1));
+    bench.clock.advance(Duration::from_secs(6));
+    assert_eq!(stands(bench, &next).await, 1, "ten seconds from the last question");
+    assert_eq!(bench.store.check_in(vec![hold], Changes::default()).await.unwrap(), Saved::Done);
+    bench.clock.advance(Duration::from_secs(4) - MS);
+    assert_eq!(stands(bench, &next).await, 1, "its turn still");
+    bench.clock.advance(MS);
+    assert_eq!(granted(bench, &next).await.token, token(2));
+    assert_eq!(stands(bench, &stopped).await, 0, "it begins anew");
+}
+
 pub(super) async fn nobody_waits_across_a_boot(bench: &Bench) {
     let hold = bench.take(1, 1).await;
     assert_eq!(stands(bench, &waiter(1)).await, 0);

@@ -65,6 +65,7 @@ pub(crate) async fn exercise(make: impl AsyncFn(Arc<dyn Binder>, Arc<dyn Clock>)
         lines {
             whoever_came_first_has_it_first_and_nobody_overtakes,
             whoever_leaves_or_is_late_falls_out_of_line,
+            whoever_does_not_ask_again_falls_out_of_line,
             nobody_waits_across_a_boot,
             as_many_share_it_as_each_of_them_allows,
             an_exclusive_waiter_stops_new_shared_ones,
