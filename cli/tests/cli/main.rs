@@ -11,5 +11,6 @@ mod keys;
 mod life;
 mod pin;
 mod servers;
+mod session_files;
 mod tampering;
 mod tools;
