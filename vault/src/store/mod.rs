@@ -127,7 +127,7 @@ pub trait Store: Send + Sync + 'static {
         progress: Progress,
     ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError>;
 
-    /// Slots, data keys and their generation.
+    /// Slots, data keys and their generation; [`StoreError::Rekeyed`] where they are of another root key by now.
     async fn key_material(&self) -> Result<KeyMaterial, StoreError>;
 
     /// Who this process is as a holder of leases; a lease of a process that is known to have ended need not wait for

@@ -21,6 +21,8 @@ use crate::common::{Folder, account};
 /// A process that was started; killed when this is dropped.
 pub(crate) struct Child {
     process: std::process::Child,
+    /// Whether somebody else has waited for it: then its number may be another process' by now.
+    is_gone: bool,
     says: BufReader<ChildStdout>,
     hears: ChildStdin,
 }
@@ -62,7 +64,7 @@ impl Child {
         let mut process = command.spawn().unwrap();
         let says = BufReader::new(process.stdout.take().unwrap());
         let hears = process.stdin.take().unwrap();
-        Self { process, says, hears }
+        Self { process, is_gone: false, says, hears }
     }
 
     /// Its process id.
@@ -102,6 +104,11 @@ impl Child {
         self.process.wait().unwrap();
     }
 
+    /// It has ended, and whoever traced it was told so.
+    pub(crate) fn was_waited_for(&mut self) {
+        self.is_gone = true;
+    }
+
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.wait().unwrap()
     }
@@ -109,8 +116,10 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if !self.is_gone {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
     }
 }
 
@@ -138,6 +147,9 @@ fn a_child_does_what_it_is_told() {
             ("release", [id]) => release_for_ever(folder, id.parse().unwrap()).await,
             ("add", [prefix]) => add_for_ever(folder, prefix).await,
             ("fill", [tmpfs]) => crate::full::fill_a_disk(folder, Path::new(tmpfs)).await,
+            ("rotate", []) => crate::kills::rotate(folder).await,
+            ("remove", [slot]) => crate::kills::remove(folder, slot).await,
+            ("restore", [backup]) => crate::kills::restore(folder, Path::new(backup)).await,
             ("fill-to-limit", []) => crate::full::fill_to_a_limit(folder).await,
             other => panic!("{other:?}"),
         }

@@ -290,6 +290,25 @@ fn the_largest_slot_fits_its_bound() {
     assert_eq!(SlotRecord::from_bytes(&largest.to_bytes()).unwrap(), largest);
     // FORMAT.md, Key slots: what others write has to fit as well.
     assert_eq!((SLOT_LABEL_MAX_BYTES, SLOT_RECIPIENT_MAX_BYTES, SLOT_AGE_FILE_MAX_BYTES), (256, 4096, 8192));
+    assert_eq!(SLOT_MAX_BYTES, 20_864);
+}
+
+#[test]
+fn a_slot_that_protects_its_identity_is_not_unlocked_by_that_identity() {
+    let slot = passphrase_slot(&keyring());
+    let key = age::scrypt::Identity::new("hunter2".to_owned().into());
+    let identity = Secret::new(String::from_utf8(age::decrypt(&key, &slot.protected_identity).unwrap()).unwrap());
+    locked(&slot, &Unlock::Identity(&identity), &SlotError::CannotUnlock);
+    let kept = SlotRecord { kind: SlotKind::Identity as u8, ..slot };
+    assert!(kept.unlock(VAULT, &Unlock::Identity(&identity)).is_ok(), "it is the right one");
+}
+
+#[test]
+fn debug_texts_tell_slots_and_recipients_apart_and_show_no_file() {
+    let (_, slot) = identity_slot(&keyring());
+    assert_eq!(format!("{slot:?}"), format!("SlotRecord {{ id: {:?}, kind: 2, .. }}", slot.id));
+    let recipient: SlotRecipient = slot.recipient.parse().unwrap();
+    assert_eq!(format!("{recipient:?}"), format!("SlotRecipient({})", slot.recipient));
 }
 
 proptest! {

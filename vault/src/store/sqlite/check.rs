@@ -3,6 +3,9 @@
 //! One thread reads, the others authenticate, add up and open what was read; one more has SQLite look at its pages. What
 //! waits between them is bounded, whatever the file holds. Knows no plaintext: that is the [`Inspect`]or's.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::Path,
     sync::{

@@ -20,6 +20,8 @@ mod salvage;
 mod schema;
 mod scrub;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod turn;
 mod tx;
 mod verbs;
@@ -37,7 +39,7 @@ use std::{
 
 use async_trait::async_trait;
 pub(crate) use profile::{check_local, check_private, create_private, parent, with_suffix};
-pub(crate) use replace::{ReplaceStep, free_name, refuse_in_use, remove_copy, replace, sync_folder};
+pub(crate) use replace::{free_name, refuse_in_use, remove_copy, replace, sync_folder};
 use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 

@@ -2,6 +2,9 @@
 //!
 //! A name of an epoch that is over is refused: whoever asked computes it again. Knows no verb and no key.
 
+#[cfg(test)]
+mod tests;
+
 use super::tx::Tx;
 use crate::store::{BlindIndex, LeaseRow, Name, Resource, StoreError, TotpRow};
 

@@ -222,7 +222,13 @@ impl Readers {
     }
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
-        self.read(|conn| verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e)))
+        self.read(|conn| {
+            snapshot(conn, |conn| {
+                // Slots of another root key are no edit: whoever asks is told to unlock again.
+                follow_keys(conn, self.binder.as_ref())?;
+                verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e))
+            })
+        })
     }
 
     /// A copy of one state of the file.

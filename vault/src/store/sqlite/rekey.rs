@@ -4,6 +4,8 @@
 //! prepared. What was changed in between is bound under the new key already. Knows no key and no plaintext.
 
 mod audit;
+#[cfg(test)]
+mod tests;
 
 use rusqlite::{Connection, params};
 

@@ -2,6 +2,9 @@
 //!
 //! Meanwhile the chain is a remade beginning and an old rest: the header holds both ends of the seam. Knows no event.
 
+#[cfg(test)]
+mod tests;
+
 use rusqlite::{Connection, params};
 
 use super::super::{

@@ -2,70 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::sync::Arc;
-
 use super::*;
 use crate::{
-    KeyBinder,
-    crypto::{FORMAT_VERSION, Keyring, Sealed},
-    model::VaultId,
+    crypto::Sealed,
     store::{
-        Changes, ItemRow, KeyMaterial, Saved,
-        sqlite::{SCHEMA_VERSION, SqliteFile, known::Known, profile, verbs},
+        Changes, ItemRow, Saved,
+        sqlite::{testing::File, verbs},
     },
 };
-
-/// A new vault file and a connection to it, outside of any thread.
-struct File {
-    _dir: tempfile::TempDir,
-    conn: Connection,
-    binder: KeyBinder,
-}
-
-impl File {
-    fn new() -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        let path = dir.path().join("v.db");
-        let vault = VaultId::from_bytes([3; 16]);
-        let binder = KeyBinder::new(Arc::new(Keyring::generate(vault).unwrap()));
-        let (slots, data_keys) = (Vec::new(), Vec::new());
-        let keys = KeyMaterial { generation: 1, slots_mac: [1; 32], slots, data_keys };
-        let header = Header {
-            counter: 0,
-            digest_top: [0; 32],
-            slots_generation: 1,
-            slots_mac: [1; 32],
-            schema_version: SCHEMA_VERSION,
-            format_floor: FORMAT_VERSION,
-            incarnation: 1,
-            data_epoch: 1,
-            audit: Vec::new(),
-            created_ms: 0,
-            log_sum: [0; 32],
-            rekey: None,
-            steps_spent_until_ms: 0,
-            incarnation_since_ms: 0,
-        };
-        drop(SqliteFile::create(&path, vault, 0, &binder, header, &keys).unwrap());
-        Self { conn: profile::connect(&path, true).unwrap(), _dir: dir, binder }
-    }
-
-    /// Runs `run` in a transaction of its own, which is rolled back.
-    fn transaction(&self, run: impl FnOnce(&mut Tx<'_>)) {
-        self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let (verified, mut known) = (Verified::new(), Known::load(&self.conn, &self.binder).unwrap());
-        run(&mut Tx::new(&self.conn, &self.binder, &verified, &mut known));
-        if !self.conn.is_autocommit() {
-            self.conn.execute_batch("ROLLBACK").unwrap();
-        }
-    }
-
-    fn items(&self) -> i64 {
-        self.conn.query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap()
-    }
-}
 
 fn put(tx: &mut Tx<'_>, id: u8, bytes: usize) -> Result<Saved, StoreError> {
     let sealed = Sealed::from_bytes(vec![id; bytes]);
@@ -85,7 +29,7 @@ fn after_sqlite_has_ended_a_full_transaction_nothing_more_is_written() {
         assert!(matches!(put(tx, 3, 100), Err(StoreError::Full)), "it would be committed on its own");
         assert!(matches!(tx.lost(), Some(StoreError::Full)));
     });
-    assert_eq!(file.items(), 0, "no operation of the group outlives it");
+    assert_eq!(file.count("item"), 0, "no operation of the group outlives it");
     file.transaction(|tx| {
         assert_eq!(put(tx, 3, 100).unwrap(), Saved::Done);
         assert!(tx.lost().is_none());
@@ -151,8 +95,7 @@ fn a_header_log_with_a_line_too_many_is_found() {
     let file = File::new();
     let known = Known::load(&file.conn, &file.binder).unwrap();
     known.check_log(&file.conn, &file.binder).unwrap();
-    let lines: i64 = file.conn.query_row("SELECT count(*) FROM header_log", [], |row| row.get(0)).unwrap();
-    assert_eq!(lines, 0, "there was no header before the first");
+    assert_eq!(file.count("header_log"), 0, "there was no header before the first");
     file.conn.execute("INSERT INTO header_log VALUES (77, 1, zeroblob(32))", []).unwrap();
     let found = known.check_log(&file.conn, &file.binder);
     assert!(matches!(found, Err(StoreError::Tampered { class: Tampering::Header, row: None })));
