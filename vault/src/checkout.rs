@@ -27,7 +27,8 @@ use crate::{
     accounts::{AccountError, RETRIES, standing_update},
     cookies::Jar,
     items::ItemChange,
-    model::{Account, AccountId, Action, Field, HolderId, Outcome, Secret, Standing},
+    kept::KeptWhy,
+    model::{Account, AccountId, Action, Field, HolderId, Secret, Standing},
     names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
@@ -181,7 +182,8 @@ impl Vault {
 
     /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.
     ///
-    /// Cookies are merged three ways with what the vault has by then, never across logins.
+    /// Cookies are merged three ways with what the vault has by then, never across logins. What was changed of a session
+    /// that is over, or under a lease that is lost, is kept aside ([`Vault::kept_sessions`]).
     ///
     /// # Errors
     /// [`CheckInError`].
@@ -196,9 +198,7 @@ impl Vault {
                     return Ok(Receipt { account: id, token: checkout.lease.token });
                 }
                 Saved::Fenced(_) => {
-                    self.note_of(Action::CheckIn, Outcome::Refused, Some(id), "the lease is lost")
-                        .await
-                        .map_err(AccountError::from)?;
+                    self.keep_fenced(&checkout).await.map_err(AccountError::from)?;
                     return Err(CheckInError::Fenced(id));
                 }
                 Saved::Duplicate(other) => return Err(AccountError::Duplicate(other).into()),
@@ -297,8 +297,10 @@ impl Vault {
         let mut update = AccountUpdate::new();
         let current = session.as_ref().map_or(0, |(_, session)| session.login_epoch);
         let mut changed = false;
+        let mut aside = None;
         if checkout.is_from_earlier {
             // Nobody has probed it: it stays as it is, so that whoever borrows it next still knows that.
+            aside = self.kept_row(checkout, KeptWhy::Restored).await?;
         } else if current == checkout.login_epoch {
             let stored = session.as_ref().map(|(_, session)| session.jar.duplicate()).unwrap_or_default();
             let jar = Jar::merge(&checkout.base, &checkout.jar, &stored);
@@ -308,12 +310,15 @@ impl Vault {
             }
             let session_rev = session.as_ref().map_or(0, |(rev, _)| *rev);
             if !jar.is_empty() || session_rev > 0 {
-                let kept = SessionRecord { login_epoch: current, jar, since_ms: checkout.since_ms };
+                let storage = session.as_ref().and_then(|(_, session)| session.storage.as_ref());
+                let storage = storage.map(Secret::duplicate);
+                let kept = SessionRecord { login_epoch: current, jar, since_ms: checkout.since_ms, storage };
                 changes.sessions.push(self.session_row(id, session_rev + 1, &kept)?);
             }
         } else {
             // Somebody logged in meanwhile: these cookies are of a session that is over.
-            tracing::warn!(account = %id, "a newer login exists; the cookies brought back are left aside");
+            aside = self.kept_row(checkout, KeptWhy::Older).await?;
+            tracing::warn!(account = %id, kept = aside.is_some(), "a newer login exists; these cookies are not merged");
         }
         if let Some(standing) = back.standing.as_ref().filter(|standing| standing.state != record.standing.state) {
             record.standing = standing.clone();
@@ -323,16 +328,23 @@ impl Vault {
         if changed {
             record.updated_ms = self.opener.clock.wall_ms();
             changes.accounts.push(self.account_row(id, rev + 1, &record)?);
-            changes.outbox.extend(self.account_message(id, &record, &update)?);
+            self.owe_account(&mut changes, id, &record, update).await?;
         }
         let owes_account = record.manager_id.is_some().then_some(id);
         for report in &back.reports {
             changes.outbox.push(self.report_row(report, owes_account)?);
         }
         changes.items = self.item_rows(&back.items)?;
+        let went = match aside {
+            Some(aside) => {
+                changes.items.push(aside);
+                format!("{}; cookies kept aside", back.note)
+            }
+            None => back.note.clone(),
+        };
         let went = match checkout.reads.load(Ordering::Relaxed) {
-            0 => back.note.clone(),
-            reads => format!("{}; secrets read: {reads}", back.note),
+            0 => went,
+            reads => format!("{went}; secrets read: {reads}"),
         };
         changes.audit.push(self.event(Action::CheckIn, Some(id), went)?);
         Ok(changes)
@@ -349,6 +361,11 @@ impl Checkout {
     /// What a driver works with: the account beside its cookies, which the site may change.
     pub fn parts(&mut self) -> (&Account, &mut Jar) {
         (&self.account, &mut self.jar)
+    }
+
+    /// Whether the cookies in hand are others than those that were lent.
+    pub(crate) fn has_changed_cookies(&self) -> bool {
+        *self.jar.to_bytes() != *self.base.to_bytes()
     }
 
     /// How many logins led to the session in hand; 0 where there is none yet.

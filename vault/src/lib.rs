@@ -106,6 +106,7 @@ pub mod fuzzing;
 pub mod html;
 mod inspect;
 mod items;
+mod kept;
 mod key_slots;
 mod keys;
 pub mod limits;
@@ -119,6 +120,8 @@ mod record;
 mod refresh;
 mod rekey;
 pub mod retry_after;
+mod session_files;
+pub mod session_formats;
 pub mod site_http;
 pub mod sites;
 pub mod store;
@@ -137,6 +140,7 @@ pub use checkout::{
     Receipt, WaiterView,
 };
 pub use items::{Item, ItemChange, ItemKind};
+pub use kept::{KEPT_MAX, KeptView, KeptWhy};
 pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
 pub use model::{

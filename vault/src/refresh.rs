@@ -358,18 +358,19 @@ impl Turn<'_> {
             record.updated_ms = now_ms;
             // A pause that is over has been outlived; every other standing would have stopped the login.
             record.standing = Standing::ready(now_ms);
-            let fresh = SessionRecord { login_epoch, jar: jar.duplicate(), since_ms: now_ms };
+            let fresh = SessionRecord { login_epoch, jar: jar.duplicate(), since_ms: now_ms, storage: None };
             let session_rev = session.map_or(0, |(rev, _)| rev);
-            let changes = (|| {
+            let mut changes = (|| {
                 Ok::<_, StoreError>(Changes {
                     accounts: vec![vault.account_row(self.id, rev + 1, &record)?],
                     sessions: vec![vault.session_row(self.id, session_rev + 1, &fresh)?],
                     items: vault.item_rows(&[self.intent_item(intent, false)])?,
-                    outbox: vault.account_message(self.id, &record, &update)?.into_iter().collect(),
                     audit: vec![vault.event(Action::Login, Some(self.id), format!("logged in: {}", evidence.mark))?],
+                    ..Changes::default()
                 })
             })()
             .map_err(AccountError::from)?;
+            vault.owe_account(&mut changes, self.id, &record, update).await.map_err(AccountError::from)?;
             if self.end(changes).await? {
                 return Ok(Refreshed { login_epoch, how: RefreshedBy::Login });
             }
@@ -392,19 +393,19 @@ impl Turn<'_> {
             record.standing = standing.clone();
             let update = standing_update(&standing);
             let detail = format!("{}: {}", standing.state.word(), standing.evidence);
-            let changes = (|| {
+            let mut changes = (|| {
                 Ok::<_, StoreError>(Changes {
                     accounts: vec![vault.account_row(self.id, rev + 1, &record)?],
                     items: match intent {
                         Some(intent) => vault.item_rows(&[self.intent_item(intent, false)])?,
                         None => Vec::new(),
                     },
-                    outbox: vault.account_message(self.id, &record, &update)?.into_iter().collect(),
                     audit: vec![vault.event_of(Action::Login, Outcome::Failed, Some(self.id), detail)?],
                     ..Changes::default()
                 })
             })()
             .map_err(AccountError::from)?;
+            vault.owe_account(&mut changes, self.id, &record, update).await.map_err(AccountError::from)?;
             if self.end(changes).await? {
                 return Ok(RefreshError::Blocked { id: self.id, standing });
             }

@@ -12,5 +12,6 @@ mod lease;
 mod life;
 mod pin;
 mod servers;
+mod session_files;
 mod tampering;
 mod tools;

@@ -174,8 +174,10 @@ pub struct Changes {
     pub sessions: Vec<SessionRow>,
     /// Items.
     pub items: Vec<ItemRow>,
-    /// Messages; the store gives `seq`.
+    /// Messages; the store gives `seq` to those whose `seq` is 0.
     pub outbox: Vec<OutboxRow>,
+    /// Messages that others of these changes stand in for, at the revisions they were read at: these rows go.
+    pub replaced: Vec<(MessageId, u64)>,
     /// Audit entries; the store gives their place in the chain.
     pub audit: Vec<NewAudit>,
 }
@@ -417,6 +419,13 @@ pub enum Settlement {
         due_ms: i64,
         /// Where it stands until then.
         state: Owed,
+    },
+    /// About to be sent: in doubt until it is settled again. No try is counted before its end is known.
+    InDoubt,
+    /// Put back by a person: due at `due_ms` (Unix milliseconds), as if it had not been tried.
+    Again {
+        /// Wall-clock time of the next try.
+        due_ms: i64,
     },
 }
 

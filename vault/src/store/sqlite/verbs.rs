@@ -9,7 +9,7 @@ use crate::{
     crypto::{EPOCHS_MAX, SLOT_MAX_BYTES, Sealed},
     model::{AccountId, BootStamp},
     store::{
-        AccountRow, Changes, Hold, ItemRow, KeyMaterial, LeaseRow, NewAudit, NewIncarnation, OutboxRow, Renewed,
+        AccountRow, Changes, Hold, ItemRow, KeyMaterial, LeaseRow, NewAudit, NewIncarnation, OutboxRow, Owed, Renewed,
         Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Token, TotpRow, lease_place,
         sqlite::{
             database, leasing, names,
@@ -100,14 +100,20 @@ pub(super) fn settle(tx: &mut Tx<'_>, settled: &[Settle], changes: &Changes) -> 
             let row = RowName { kind: crate::crypto::Kind::Outbox as u8, id: *one.id.as_bytes() };
             return Ok((Saved::Stale(row), Keep::No));
         };
-        match one.how {
-            Settlement::Gone => tx.remove(&old)?,
-            Settlement::Later { due_ms, state } => {
-                // The body is bound to revision 1 for good: only where the message stands changes.
-                let later = OutboxRow { rev: old.rev + 1, due_ms, state, tries: old.tries + 1, ..old.clone() };
-                tx.put(Some(&old), &later)?;
+        let (due_ms, state, tries) = match one.how {
+            Settlement::Gone => {
+                tx.remove(&old)?;
+                continue;
             }
-        }
+            Settlement::Later { due_ms, state } => (due_ms, state, old.tries + 1),
+            Settlement::InDoubt => (old.due_ms, Owed::Ambiguous, old.tries),
+            // One whose answer was lost is still looked up first.
+            Settlement::Again { due_ms } if old.state == Owed::Ambiguous => (due_ms, Owed::Ambiguous, 0),
+            Settlement::Again { due_ms } => (due_ms, Owed::Due, 0),
+        };
+        // The body is bound to revision 1 for good: only where the message stands changes.
+        let stands = OutboxRow { rev: old.rev + 1, due_ms, state, tries, ..old.clone() };
+        tx.put(Some(&old), &stands)?;
     }
     Ok(kept(apply(tx, changes)?))
 }
@@ -192,8 +198,16 @@ fn apply(tx: &mut Tx<'_>, changes: &Changes) -> Result<Saved, StoreError> {
             return Ok(Saved::Stale(stale));
         }
     }
+    for (id, rev) in &changes.replaced {
+        match tx.load::<OutboxRow>(id.as_bytes())?.filter(|old| old.rev == *rev) {
+            Some(old) => tx.remove(&old)?,
+            None => return Ok(Saved::Stale(RowName { kind: crate::crypto::Kind::Outbox as u8, id: *id.as_bytes() })),
+        }
+    }
     for message in &changes.outbox {
-        let message = OutboxRow { seq: tx.next_serial(), ..message.clone() };
+        // One that stands in for others has their place already.
+        let seq = if message.seq == 0 { tx.next_serial() } else { message.seq };
+        let message = OutboxRow { seq, ..message.clone() };
         if let Some(stale) = advance(tx, &message, message.rev)? {
             return Ok(Saved::Stale(stale));
         }

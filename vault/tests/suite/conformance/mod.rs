@@ -75,6 +75,8 @@ pub(crate) async fn exercise(make: impl AsyncFn(Arc<dyn Binder>, Arc<dyn Clock>)
             messages_keep_the_order_of_their_arrival,
             a_message_is_due_by_lane_time_and_state,
             messages_are_settled_together_or_not_at_all,
+            only_the_end_of_a_try_counts_it_and_a_person_begins_anew,
+            a_message_stands_in_for_others_all_or_none_of_them,
             the_audit_has_no_gaps_and_grants_carry_their_token,
         }
         group {
