@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use latchkey_vault::{CheckOutAsk, Secret, limits::SESSION_FILE_MAX_BYTES, session_formats::SessionFormat};
+use latchkey_vault::{CheckOutAsk, LeaseMode, Secret, limits::SESSION_FILE_MAX_BYTES, session_formats::SessionFormat};
 use latchkey_worker::secret_file;
 use serde::Serialize;
 
@@ -141,6 +141,7 @@ pub(super) async fn import(cx: &Context, args: &ImportArgs) -> Result<(), Failur
                 ttl: IMPORT_WITHIN,
                 quarantine: Duration::ZERO,
                 wait: Duration::ZERO,
+                mode: LeaseMode::Exclusive,
                 purpose: "session import".to_owned(),
             };
             let epoch = vault.import_session_file(account.id, &ask, &origin, &session).await?;
