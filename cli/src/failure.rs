@@ -99,8 +99,8 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::File(error) => error.into(),
             StoreError::Tampered { class: Tampering::Rollback, .. } => {
-                let hint = "find out who put an older file in its place; to go back to a backup on purpose: \
-                            `latchkey backup restore`";
+                let hint = "if `latchkey backup restore` was interrupted, run the same command again; else find out who put an \
+                            older file in its place; to go back to a backup on purpose: `latchkey backup restore`";
                 Self::new(Exit::Tampering, "rollback", message, hint).amounting_to(Tampering::Rollback)
             }
             StoreError::Tampered { class, .. } => {
@@ -147,6 +147,7 @@ impl From<RekeyError> for Failure {
 impl From<PinError> for Failure {
     fn from(error: PinError) -> Self {
         let message = error.to_string();
+        let tampering = matches!(error, PinError::RolledBack { .. }).then_some(Tampering::Rollback);
         let (exit, code, hint) = match error {
             PinError::Missing => (Exit::Tampering, "pin_missing", "if you know why it is gone: `latchkey anchor pin`"),
             PinError::Damaged => (Exit::Tampering, "pin_damaged", "find out how; then `latchkey anchor adopt`"),
@@ -164,7 +165,7 @@ impl From<PinError> for Failure {
                 (Exit::Locked, "pin_unreachable", hint)
             }
         };
-        Self::new(exit, code, message, hint)
+        Self { tampering, ..Self::new(exit, code, message, hint) }
     }
 }
 

@@ -71,10 +71,20 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// Runs the command; Ctrl-C ends those that only touch the vault. What runs a worker ends itself in order.
 async fn until_interrupted(cli: Cli) -> Result<(), Failure> {
-    use Command::{Account, Anchor, Audit, Doctor, Init, Key, Outbox, Session, Totp, Verify};
+    use Command::{Account, Anchor, Audit, Doctor, Init, Key, Lease, Outbox, Session, Totp, Verify};
     let only_vault = matches!(
         cli.command,
-        Init(_) | Key(_) | Account(_) | Totp(_) | Session(_) | Outbox(_) | Audit(_) | Verify(_) | Anchor(_) | Doctor(_)
+        Init(_)
+            | Key(_)
+            | Account(_)
+            | Totp(_)
+            | Session(_)
+            | Lease(_)
+            | Outbox(_)
+            | Audit(_)
+            | Verify(_)
+            | Anchor(_)
+            | Doctor(_)
     );
     let running = commands::run(cli.globals, cli.command);
     if !only_vault {

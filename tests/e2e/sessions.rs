@@ -9,7 +9,7 @@ use std::{
 use latchkey_manager::Route;
 use latchkey_practice_site::NewAccount;
 use latchkey_tests::world::{World, body, title};
-use latchkey_vault::{CheckIn, CheckOutAsk, cookies::Stored};
+use latchkey_vault::{CheckIn, CheckOutAsk, LeaseMode, cookies::Stored};
 use latchkey_worker::{Ending, Event, Summary};
 use tokio_util::sync::CancellationToken;
 
@@ -152,6 +152,7 @@ async fn cookies_that_a_wall_set_are_forgotten_where_the_borrower_says_so() {
             ttl: Duration::from_secs(60),
             quarantine: Duration::from_secs(1),
             wait: Duration::ZERO,
+            mode: LeaseMode::Exclusive,
             purpose: "test".into(),
         };
         let mut checkout = world.vault.check_out(id, &ask).await.unwrap();

@@ -16,8 +16,8 @@ use latchkey_tests::{
     world::{Author, DOMAIN, World, sites_file},
 };
 use latchkey_vault::{
-    AccountId, BootStamp, CheckOutAsk, Clock, NewAccount, Opener, RefreshAsk, RefreshError, RefreshedBy, Secret,
-    SystemClock, UnlockWith, Vault, VaultPaths,
+    AccountId, BootStamp, CheckOutAsk, Clock, LeaseMode, NewAccount, Opener, RefreshAsk, RefreshError, RefreshedBy,
+    Secret, SystemClock, UnlockWith, Vault, VaultPaths,
     cookies::Jar,
     login::{Evidence, LoginIdentity, LoginOutcome, SiteAuth, TotpSource, Verdict, build_auth},
     model::{Actor, Fields},
@@ -189,6 +189,7 @@ async fn a_login_does_not_wait_for_a_checkout_of_the_same_account_and_changes_wh
         ttl: Duration::from_secs(60),
         quarantine: Duration::from_secs(1),
         wait: Duration::ZERO,
+        mode: LeaseMode::Exclusive,
         purpose: "test".into(),
     };
     let mut checkout = world.vault.check_out(id, &lent).await.unwrap();

@@ -111,7 +111,11 @@ impl Vault {
         if let (Some(cookie), Some(origin)) = (&record.fields.cookie, &new.origin) {
             let mut jar = Jar::new();
             jar.import_flat(origin, cookie, now_ms).map_err(|error| invalid("cookie", error.to_string()))?;
-            changes.sessions.push(self.session_row(id, 1, &SessionRecord { login_epoch: 1, jar, since_ms: now_ms })?);
+            changes.sessions.push(self.session_row(
+                id,
+                1,
+                &SessionRecord { login_epoch: 1, jar, since_ms: now_ms, storage: None },
+            )?);
         } else {
             // Without a registered origin nothing says where a cookie may be sent: it is not kept.
             record.fields.cookie = None;
@@ -252,6 +256,7 @@ impl Vault {
     /// # Errors
     /// [`AccountError`].
     pub async fn remove_account(&self, id: AccountId) -> Result<(), AccountError> {
+        self.forget_kept(id).await?;
         for _ in 0..RETRIES {
             let account = self.opened(id).await?;
             let audit = vec![self.event(Action::Remove, Some(id), format!("site {}", account.record.site))?];
@@ -290,7 +295,7 @@ impl Vault {
             account.rev += 1;
             let mut changes = Changes::default();
             changes.accounts.push(self.account_row(id, account.rev, &account.record)?);
-            changes.outbox.extend(self.account_message(id, &account.record, &update)?);
+            self.owe_account(&mut changes, id, &account.record, update).await?;
             changes.audit.push(self.event(action, Some(id), detail)?);
             match self.store.save(changes).await? {
                 Saved::Done => return Ok(account.into()),

@@ -3,6 +3,8 @@
 //! A checkout is not cloned and is consumed by its check-in; dropping it does no I/O, its time to live is the truth.
 //! Knows no site: what is done with the session is the borrower's.
 
+mod holders;
+mod line;
 mod read;
 
 use std::{
@@ -13,6 +15,8 @@ use std::{
     time::Duration,
 };
 
+pub use holders::{LeaseOn, LeaseView, Leases, WaiterView};
+pub(crate) use line::Lines;
 pub use read::ReadError;
 use thiserror::Error;
 use url::Url;
@@ -23,11 +27,12 @@ use crate::{
     accounts::{AccountError, RETRIES, standing_update},
     cookies::Jar,
     items::ItemChange,
-    model::{Account, AccountId, Action, Field, HolderId, Outcome, Secret, Standing},
+    kept::KeptWhy,
+    model::{Account, AccountId, Action, Field, HolderId, Secret, Standing},
     names::{Again, Named},
     outbox::NewReport,
     record::SessionRecord,
-    store::{Changes, HeldAccount, HeldRows, Hold, LeaseAsk, Renewed, Resource, Saved, StoreError, Taken, Token},
+    store::{Changes, HeldAccount, HeldRows, Hold, LeaseMode, Renewed, Resource, Saved, StoreError, Token},
 };
 
 /// How a session is to be lent.
@@ -39,11 +44,13 @@ pub struct CheckOutAsk {
     pub quarantine: Duration,
     /// How long to wait for an account that somebody else has.
     pub wait: Duration,
+    /// Alone, or beside others: then the cookies of all are merged as they come back.
+    pub mode: LeaseMode,
     /// What it is for, for the audit; no secret.
     pub purpose: String,
 }
 
-/// A lent session. Exclusive while its lease lasts; ended by [`Vault::check_in`].
+/// A lent session, lent to nobody else while its lease lasts unless it was asked for shared; ended by [`Vault::check_in`].
 #[derive(Debug)]
 #[must_use = "an account that is not checked in stays taken until its lease expires"]
 pub struct Checkout {
@@ -65,6 +72,8 @@ pub struct Checkout {
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
     what: Leased,
+    /// Which place of it: 0 for an exclusive hold.
+    place: u8,
     token: Token,
     holder: HolderId,
     ttl: Duration,
@@ -140,7 +149,9 @@ pub enum CheckInError {
 }
 
 impl Vault {
-    /// Lends an account's session exclusively; the grant is in the audit before any secret is handed out.
+    /// Lends an account's session; the grant is in the audit before any secret is handed out.
+    ///
+    /// Who has to wait stands in line, first in, first out, over all processes. Dropping the future gives the standing up.
     ///
     /// # Errors
     /// [`CheckOutError`].
@@ -171,7 +182,8 @@ impl Vault {
 
     /// Ends a checkout: session, standing, reports, items and the freed lease in one transaction.
     ///
-    /// Cookies are merged three ways with what the vault has by then, never across logins.
+    /// Cookies are merged three ways with what the vault has by then, never across logins. What was changed of a session
+    /// that is over, or under a lease that is lost, is kept aside ([`Vault::kept_sessions`]).
     ///
     /// # Errors
     /// [`CheckInError`].
@@ -181,11 +193,12 @@ impl Vault {
             let changes = self.changes_of(&checkout, back).await?;
             let hold = self.hold(&checkout.lease).map_err(AccountError::from)?;
             match self.store.check_in(vec![hold], changes).await.map_err(AccountError::from)? {
-                Saved::Done => return Ok(Receipt { account: id, token: checkout.lease.token }),
+                Saved::Done => {
+                    self.lines.ring(&checkout.lease.what);
+                    return Ok(Receipt { account: id, token: checkout.lease.token });
+                }
                 Saved::Fenced(_) => {
-                    self.note_of(Action::CheckIn, Outcome::Refused, Some(id), "the lease is lost")
-                        .await
-                        .map_err(AccountError::from)?;
+                    self.keep_fenced(&checkout).await.map_err(AccountError::from)?;
                     return Err(CheckInError::Fenced(id));
                 }
                 Saved::Duplicate(other) => return Err(AccountError::Duplicate(other).into()),
@@ -228,61 +241,6 @@ impl Vault {
         }
     }
 
-    /// Takes the account away from whoever holds it: its next call is fenced. For operators.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn revoke_lease(&self, id: AccountId) -> Result<(), StoreError> {
-        let audit = vec![self.event(Action::Revoke, Some(id), "lease taken away")?];
-        self.store.revoke_lease(*id.as_bytes(), audit).await
-    }
-
-    /// How long the present hold of an account lasts; none where nobody holds it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn held_for(&self, id: AccountId) -> Result<Option<Duration>, StoreError> {
-        let now = self.opener.clock.boot();
-        let lease = self.store.lease(*id.as_bytes()).await?;
-        let live = lease.filter(|lease| {
-            let this_life = lease.token.incarnation == self.keys().incarnation() && lease.boot_id == now.boot_id;
-            lease.held && this_life && now.ms < lease.until_ms
-        });
-        Ok(live.map(|lease| Duration::from_millis(lease.until_ms - now.ms)))
-    }
-
-    /// Takes a lease, waiting up to `ask.wait` for it; else says when it is worth asking again.
-    pub(crate) async fn take(
-        &self,
-        what: Leased,
-        ask: &CheckOutAsk,
-        account: Option<AccountId>,
-    ) -> Result<Result<LeaseHandle, Duration>, StoreError> {
-        let holder = self.store.holder();
-        let mut again = Again::new();
-        let deadline = tokio::time::Instant::now() + ask.wait;
-        loop {
-            let audit = self.event(Action::Grant, account, ask.purpose.clone())?;
-            let resource = self.resource(&what)?;
-            let lease = LeaseAsk { resource, holder, ttl: ask.ttl, quarantine: ask.quarantine };
-            match self.store.take_lease(lease, vec![audit]).await {
-                Err(StoreError::Rekeyed) if again.once_more() => {}
-                Err(error) => return Err(error),
-                Ok(Taken::Granted { token, until }) => {
-                    return Ok(Ok(LeaseHandle { what, token, holder, ttl: ask.ttl, until_ms: until.ms }));
-                }
-                Ok(Taken::Held { retry_in }) => {
-                    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-                    if left.is_zero() {
-                        return Ok(Err(retry_in));
-                    }
-                    // A holder may check in at any moment, in this process or another: look often, but not always.
-                    tokio::time::sleep(retry_in.clamp(POLL_MIN, POLL_MAX).min(left)).await;
-                }
-            }
-        }
-    }
-
     /// Gives a lease back with nothing changed.
     pub(crate) async fn release(
         &self,
@@ -300,7 +258,10 @@ impl Vault {
         loop {
             match self.store.check_in(vec![self.hold(lease)?], changes.clone()).await {
                 Err(StoreError::Rekeyed) if again.once_more() => {}
-                saved => return saved,
+                saved => {
+                    self.lines.ring(&lease.what);
+                    return saved;
+                }
             }
         }
     }
@@ -318,7 +279,7 @@ impl Vault {
 
     /// The hold as the store knows it under the keys as they are now.
     pub(crate) fn hold(&self, lease: &LeaseHandle) -> Result<Hold, StoreError> {
-        Ok(Hold { resource: self.resource(&lease.what)?, token: lease.token, holder: lease.holder })
+        Ok(Hold { resource: self.resource(&lease.what)?, place: lease.place, token: lease.token, holder: lease.holder })
     }
 
     fn resource(&self, what: &Leased) -> Result<Resource, StoreError> {
@@ -336,8 +297,10 @@ impl Vault {
         let mut update = AccountUpdate::new();
         let current = session.as_ref().map_or(0, |(_, session)| session.login_epoch);
         let mut changed = false;
+        let mut aside = None;
         if checkout.is_from_earlier {
             // Nobody has probed it: it stays as it is, so that whoever borrows it next still knows that.
+            aside = self.kept_row(checkout, KeptWhy::Restored).await?;
         } else if current == checkout.login_epoch {
             let stored = session.as_ref().map(|(_, session)| session.jar.duplicate()).unwrap_or_default();
             let jar = Jar::merge(&checkout.base, &checkout.jar, &stored);
@@ -347,12 +310,15 @@ impl Vault {
             }
             let session_rev = session.as_ref().map_or(0, |(rev, _)| *rev);
             if !jar.is_empty() || session_rev > 0 {
-                let kept = SessionRecord { login_epoch: current, jar, since_ms: checkout.since_ms };
+                let storage = session.as_ref().and_then(|(_, session)| session.storage.as_ref());
+                let storage = storage.map(Secret::duplicate);
+                let kept = SessionRecord { login_epoch: current, jar, since_ms: checkout.since_ms, storage };
                 changes.sessions.push(self.session_row(id, session_rev + 1, &kept)?);
             }
         } else {
             // Somebody logged in meanwhile: these cookies are of a session that is over.
-            tracing::warn!(account = %id, "a newer login exists; the cookies brought back are left aside");
+            aside = self.kept_row(checkout, KeptWhy::Older).await?;
+            tracing::warn!(account = %id, kept = aside.is_some(), "a newer login exists; these cookies are not merged");
         }
         if let Some(standing) = back.standing.as_ref().filter(|standing| standing.state != record.standing.state) {
             record.standing = standing.clone();
@@ -362,16 +328,23 @@ impl Vault {
         if changed {
             record.updated_ms = self.opener.clock.wall_ms();
             changes.accounts.push(self.account_row(id, rev + 1, &record)?);
-            changes.outbox.extend(self.account_message(id, &record, &update)?);
+            self.owe_account(&mut changes, id, &record, update).await?;
         }
         let owes_account = record.manager_id.is_some().then_some(id);
         for report in &back.reports {
             changes.outbox.push(self.report_row(report, owes_account)?);
         }
         changes.items = self.item_rows(&back.items)?;
+        let went = match aside {
+            Some(aside) => {
+                changes.items.push(aside);
+                format!("{}; cookies kept aside", back.note)
+            }
+            None => back.note.clone(),
+        };
         let went = match checkout.reads.load(Ordering::Relaxed) {
-            0 => back.note.clone(),
-            reads => format!("{}; secrets read: {reads}", back.note),
+            0 => went,
+            reads => format!("{went}; secrets read: {reads}"),
         };
         changes.audit.push(self.event(Action::CheckIn, Some(id), went)?);
         Ok(changes)
@@ -388,6 +361,11 @@ impl Checkout {
     /// What a driver works with: the account beside its cookies, which the site may change.
     pub fn parts(&mut self) -> (&Account, &mut Jar) {
         (&self.account, &mut self.jar)
+    }
+
+    /// Whether the cookies in hand are others than those that were lent.
+    pub(crate) fn has_changed_cookies(&self) -> bool {
+        *self.jar.to_bytes() != *self.base.to_bytes()
     }
 
     /// How many logins led to the session in hand; 0 where there is none yet.
@@ -487,8 +465,3 @@ pub(crate) fn take_cookie(
 fn evidence(standing: &Standing) -> String {
     if standing.evidence.is_empty() { String::new() } else { format!(": {}", standing.evidence) }
 }
-
-/// Between two looks at a lease that somebody else holds.
-const POLL_MIN: Duration = Duration::from_millis(20);
-/// See [`POLL_MIN`]: a waiter notices a check-in at most this late.
-const POLL_MAX: Duration = Duration::from_millis(250);

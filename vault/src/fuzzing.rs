@@ -9,7 +9,7 @@ use crate::{
     account_api::{ManagerAccount, read_account as read},
     manager_http::Json,
     model::{AccountRecord, AuditEvent},
-    record::{LoginIntent, MessageBody, SessionRecord},
+    record::{LoginIntent, MessageRecord, SessionRecord},
     site_http::Page,
 };
 
@@ -35,7 +35,7 @@ pub fn rewrite_record(kind: RecordKind, bytes: &[u8]) -> Option<Zeroizing<Vec<u8
         RecordKind::Account => AccountRecord::from_bytes(bytes).ok()?.to_bytes(),
         RecordKind::Session => SessionRecord::from_bytes(bytes).ok()?.to_bytes(),
         RecordKind::Intent => LoginIntent::from_bytes(bytes).ok()?.to_bytes(),
-        RecordKind::Message => MessageBody::from_bytes(bytes).ok()?.to_bytes(),
+        RecordKind::Message => MessageRecord::from_bytes(bytes).ok()?.to_bytes(),
         RecordKind::Audit => AuditEvent::from_bytes(bytes).ok()?.to_bytes(),
     })
 }

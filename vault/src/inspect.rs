@@ -8,10 +8,11 @@ use crate::{
     account_api::AccountUpdate,
     crypto::{Keyring, Kind, Place},
     items::ItemKind,
+    kept::{KEPT_TAG, KeptRecord},
     keys::KeyBinder,
     model::{Account, AccountRecord, AuditEvent},
     names::{Named, account_indexes},
-    record::{ItemRecord, LoginIntent, MESSAGE_REV, MessageBody, SessionRecord},
+    record::{ItemRecord, LoginIntent, MESSAGE_REV, MessageBody, MessageRecord, SessionRecord},
     store::{AccountRow, AuditRow, Inspect, ItemRow, Lane, OutboxRow, SessionRow},
 };
 
@@ -44,10 +45,10 @@ pub(crate) fn open_session(keys: &Keyring, row: &SessionRow) -> Result<SessionRe
 }
 
 /// Opens a message.
-pub(crate) fn open_message(keys: &Keyring, row: &OutboxRow) -> Result<MessageBody, Flaw> {
+pub(crate) fn open_message(keys: &Keyring, row: &OutboxRow) -> Result<MessageRecord, Flaw> {
     let place = Place { kind: Kind::Outbox, id: *row.id.as_bytes(), rev: MESSAGE_REV };
     let opened = keys.open(place, row.sealed.as_bytes()).map_err(|_| NOT_OPEN)?;
-    MessageBody::from_bytes(&opened).map_err(|_| MALFORMED)
+    MessageRecord::from_bytes(&opened).map_err(|_| MALFORMED)
 }
 
 /// Opens an audit entry.
@@ -78,12 +79,15 @@ impl Inspect for Records {
         if row.tag == ItemKind::LoginIntent as u8 {
             LoginIntent::from_bytes(&record.body).map_err(|_| MALFORMED)?;
         }
+        if row.tag == KEPT_TAG && !record.body.is_empty() {
+            KeptRecord::from_bytes(&record.body).map_err(|_| MALFORMED)?;
+        }
         Ok(())
     }
 
     fn message(&self, row: &OutboxRow) -> Result<(), Flaw> {
         let keys = self.0.keys();
-        match (row.lane, open_message(&keys, row)?) {
+        match (row.lane, open_message(&keys, row)?.body) {
             (Lane::Account, MessageBody::Account { update, .. }) => {
                 AccountUpdate::from_cbor(&update).map(|_| ()).map_err(|_| MALFORMED)
             }

@@ -78,11 +78,16 @@ impl Vault {
     /// # Errors
     /// [`StoreError`].
     pub async fn items_by_key(&self, kind: ItemKind, key: &str) -> Result<Vec<Item>, StoreError> {
-        let named = Named::item(kind as u8, key);
+        self.items_of(kind as u8, key).await
+    }
+
+    /// The items of any tag with this key.
+    pub(crate) async fn items_of(&self, tag: u8, key: &str) -> Result<Vec<Item>, StoreError> {
+        let named = Named::item(tag, key);
         let mut again = Again::new();
         loop {
             let name = self.name_of(&named)?;
-            match self.find_items(FindItems::Index(kind as u8, name), ITEMS_PAGE_MAX).await {
+            match self.find_items(FindItems::Index(tag, name), ITEMS_PAGE_MAX).await {
                 Err(StoreError::Rekeyed) if again.once_more() => {}
                 found => return found,
             }
@@ -98,28 +103,26 @@ impl Vault {
     }
 
     pub(crate) fn item_rows(&self, items: &[ItemChange]) -> Result<Vec<ItemRow>, StoreError> {
+        let row =
+            |item: &ItemChange| self.item_row(item.kind as u8, item.id, item.rev, &item.key, item.open, &item.body);
+        items.iter().map(row).collect()
+    }
+
+    /// An item of any tag, the vault's own among them.
+    pub(crate) fn item_row(
+        &self,
+        tag: u8,
+        id: [u8; 16],
+        rev: u64,
+        key: &str,
+        open: bool,
+        body: &[u8],
+    ) -> Result<ItemRow, StoreError> {
         let keys = self.keys();
-        items
-            .iter()
-            .map(|item| {
-                let place = Place { kind: Kind::Item, id: item.id, rev: item.rev };
-                Ok(ItemRow {
-                    tag: item.kind as u8,
-                    id: item.id,
-                    rev: item.rev,
-                    epoch: keys.epoch(),
-                    ix: Some(
-                        Named::item(item.kind as u8, &item.key)
-                            .index(&keys, keys.epoch())
-                            .map_err(|_| StoreError::Rekeyed)?,
-                    ),
-                    open: item.open,
-                    sealed: keys
-                        .seal(place, &ItemRecord::encode(&item.key, &item.body))
-                        .map_err(|_| no_randomness())?,
-                })
-            })
-            .collect()
+        let ix = Named::item(tag, key).index(&keys, keys.epoch()).map_err(|_| StoreError::Rekeyed)?;
+        let place = Place { kind: Kind::Item, id, rev };
+        let sealed = keys.seal(place, &ItemRecord::encode(key, body)).map_err(|_| no_randomness())?;
+        Ok(ItemRow { tag, id, rev, epoch: keys.epoch(), ix: Some(ix), open, sealed })
     }
 
     async fn find_items(&self, find: FindItems, limit: u32) -> Result<Vec<Item>, StoreError> {

@@ -8,7 +8,7 @@
 //! use std::{sync::Arc, time::Duration};
 //!
 //! use latchkey_vault::{
-//!     CheckIn, CheckOutAsk, CheckOutError, Clock, NewAccount, NewSlot, Opener, Secret, SystemClock, UnlockWith, Vault,
+//!     CheckIn, CheckOutAsk, CheckOutError, Clock, LeaseMode, NewAccount, NewSlot, Opener, Secret, SystemClock, UnlockWith, Vault,
 //!     VaultPaths,
 //!     cookies::Stored,
 //!     crypto::{SlotKind, SlotRecipient, generate_identity},
@@ -56,6 +56,7 @@
 //!     ttl: Duration::from_secs(60),
 //!     quarantine: Duration::from_secs(30),
 //!     wait: Duration::ZERO,
+//!     mode: LeaseMode::Exclusive,
 //!     purpose: "an example".into(),
 //! };
 //! let mut lent = vault.check_out(id, &ask).await?;
@@ -105,6 +106,7 @@ pub mod fuzzing;
 pub mod html;
 mod inspect;
 mod items;
+mod kept;
 mod key_slots;
 mod keys;
 pub mod limits;
@@ -118,6 +120,8 @@ mod record;
 mod refresh;
 mod rekey;
 pub mod retry_after;
+mod session_files;
+pub mod session_formats;
 pub mod site_http;
 pub mod sites;
 pub mod store;
@@ -131,8 +135,12 @@ pub use accounts::{AccountError, Admissible, Edit, NewAccount, Pulled, admissibl
 pub use age_plugin::{AgePlugins, Asks, Nobody, PluginError, PluginKey, PluginRecipient};
 pub use anchor_file::AnchorFileError;
 pub use audit::{AuditEnd, AuditEntry};
-pub use checkout::{CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, ReadError, Receipt};
+pub use checkout::{
+    CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, LeaseHandle, LeaseOn, LeaseView, Leases, ReadError,
+    Receipt, WaiterView,
+};
 pub use items::{Item, ItemChange, ItemKind};
+pub use kept::{KEPT_MAX, KeptView, KeptWhy};
 pub use key_slots::{AddSlotError, NewSlot, SlotListError};
 pub use keys::KeyBinder;
 pub use model::{
@@ -143,6 +151,7 @@ pub use outbox::{AccountRound, Delivery, DueReport, LaneHold, NewReport, Owing, 
 pub use pin::{PinError, PinPlace, PinPlaceError, pinned_commit};
 pub use refresh::{RefreshAsk, RefreshError, Refreshed, RefreshedBy, standing_of};
 pub use rekey::{RekeyError, Resealing};
+pub use store::LeaseMode;
 pub use vault::{
     BackedUp, BackupError, Change, Counts, InitError, Inventory, Opener, Present, Rescue, RescuedAccount,
     RescuedSession, Restore, RestoreError, RestorePlan, Restored, UnlockError, UnlockWith, Vault, VaultPaths,

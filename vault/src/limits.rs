@@ -14,6 +14,10 @@ pub const COOKIES_MAX: usize = 3000;
 pub const COOKIE_MAX_BYTES: usize = 8 * 1024;
 /// Longest flat cookie string taken in, in bytes: servers refuse headers far smaller.
 pub const FLAT_COOKIE_MAX_BYTES: usize = 64 * 1024;
+/// Longest text of a session that is imported, in bytes: browsers give an origin 5 MiB of web storage.
+pub const SESSION_FILE_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Most of a session beside its cookies, in bytes: with a jar at its limit it fits into a record.
+pub const SESSION_STORAGE_MAX_BYTES: usize = 6 * 1024 * 1024;
 /// Largest answer of the manager that is read, in bytes: 1000 tasks with texts of 8 KiB each.
 pub const MANAGER_BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Largest page of a site that is read, in bytes: login pages of large sites stay below 2 MiB.

@@ -1,15 +1,12 @@
 //! What is owed to the manager: durable from the transaction that caused it, delivered in order, never dropped.
 //!
-//! Account updates are coalesced per account when they are delivered; task reports go in order per task, each after
-//! the account's updates. This knows the account API; what a task report says is its sender's.
+//! Account updates are coalesced per account when they are written and when they are delivered; task reports go in order
+//! per task, each after the account's updates. This knows the account API; what a task report says is its sender's.
 
+mod owing;
 mod still_owed;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use still_owed::still_owed;
 use zeroize::Zeroizing;
@@ -25,9 +22,10 @@ use crate::{
     manager_http::Class,
     model::{AccountId, Action, Field, MessageId, Outcome},
     names::{Again, Named},
-    record::MessageBody,
+    record::{MessageBody, MessageRecord},
     store::{
-        Changes, FindOutbox, Lane, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement, StoreError, Tampering,
+        Changes, FindOutbox, Lane, LeaseMode, OutboxRow, Owed, Resource, RowName, Saved, Settle, Settlement,
+        StoreError, Tampering,
     },
 };
 
@@ -54,6 +52,8 @@ pub struct DueReport {
     pub ambiguous: bool,
     /// What is to be sent.
     pub body: Zeroizing<Vec<u8>>,
+    /// The row, as it stands while the report is in doubt.
+    row: OutboxRow,
 }
 
 /// How a delivery ended.
@@ -117,7 +117,8 @@ impl Vault {
             ttl: LANE_TTL,
             quarantine: Duration::ZERO,
             wait: Duration::ZERO,
-            purpose: format!("outbox lane {}", lane as u8),
+            mode: LeaseMode::Exclusive,
+            purpose: lane_purpose(lane),
         };
         Ok(self.take(what, &ask, None).await?.ok().map(|lease| LaneHold { lease, lane }))
     }
@@ -159,16 +160,17 @@ impl Vault {
     pub async fn deliver_accounts(&self, lane: &mut LaneHold, api: &AccountApi) -> Result<AccountRound, StoreError> {
         let now_ms = self.opener.clock.wall_ms();
         let rows = self.store.outbox(FindOutbox::DueBy(Lane::Account, now_ms), OUTBOX_PAGE_MAX).await?;
-        let mut subjects: BTreeMap<[u8; 16], Vec<OutboxRow>> = BTreeMap::new();
-        for row in rows {
-            subjects.entry(row.subject).or_default().push(row);
-        }
+        let subjects: BTreeSet<[u8; 16]> = rows.into_iter().map(|row| row.subject).collect();
         let mut round = AccountRound::default();
-        for (subject, rows) in subjects {
+        for subject in subjects {
             if !self.keep_lane(lane).await? {
                 break;
             }
-            self.deliver_account(AccountId::from_bytes(subject), &rows, api, &mut round).await?;
+            let id = AccountId::from_bytes(subject);
+            // With those that were put off: a newer value never goes before an older one.
+            let mut rows = self.messages_about(id).await?;
+            rows.retain(|row| row.state != Owed::Stuck);
+            self.deliver_account(id, &rows, api, &mut round).await?;
             if round.unauthorized {
                 break;
             }
@@ -200,22 +202,20 @@ impl Vault {
             first && row.state != Owed::Stuck && row.due_ms <= now_ms && !waits
         });
         let due: Vec<_> = due.map(|(row, _)| row).take(limit).collect();
-        let in_doubt = |row: &&OutboxRow| {
-            let how = Settlement::Later { due_ms: row.due_ms, state: Owed::Ambiguous };
-            Settle { id: row.id, rev: row.rev, how }
-        };
+        let in_doubt = |row: &&OutboxRow| Settle { id: row.id, rev: row.rev, how: Settlement::InDoubt };
         let marks: Vec<_> = due.iter().map(in_doubt).collect();
         if !marks.is_empty() && self.store.settle(marks, Changes::default()).await? != Saved::Done {
             // Another process is at it; its own turn brings them.
             return Ok(Vec::new());
         }
         let open = |row: &&OutboxRow| {
-            let MessageBody::Task { body, .. } = self.open_message(row)? else {
+            let MessageBody::Task { body, .. } = self.open_message(row)?.body else {
                 return Err(StoreError::tampered(Tampering::Substitution, None));
             };
             // It may have been delivered in the time that was lost.
             let ambiguous = row.state == Owed::Ambiguous || self.is_from_earlier(&row.sealed);
-            Ok(DueReport { id: row.id, rev: row.rev + 1, tries: row.tries / WRITES_PER_TRY, ambiguous, body })
+            let row = OutboxRow { rev: row.rev + 1, ..(*row).clone() };
+            Ok(DueReport { id: row.id, rev: row.rev, tries: row.tries, ambiguous, body, row })
         };
         due.iter().map(open).collect()
     }
@@ -229,6 +229,7 @@ impl Vault {
         let mut changes = Changes::default();
         if let Delivery::Stuck(reason) = delivery {
             let detail = format!("a task report is stuck: {reason}");
+            changes.outbox.push(self.stuck_report(&report.row, reason)?);
             changes.audit.push(self.event_of(Action::Report, Outcome::Failed, None, detail)?);
         }
         // Stale means that another process settled it: nothing is left to do.
@@ -237,7 +238,9 @@ impl Vault {
 
     pub(crate) fn report_row(&self, report: &NewReport, after: Option<AccountId>) -> Result<OutboxRow, StoreError> {
         let body = Zeroizing::new(report.body.to_vec());
-        self.message([0; 16], after, &MessageBody::Task { task: report.task.clone(), body })
+        let says = MessageBody::Task { task: report.task.clone(), body };
+        let since_ms = Some(self.opener.clock.wall_ms());
+        self.message([0; 16], after, &MessageRecord { since_ms, ..MessageRecord::from(says) })
     }
 
     /// Owes a report that no checkout leads to (a task that is refused before any account is touched), together with
@@ -277,12 +280,8 @@ impl Vault {
         let mut update = AccountUpdate::new();
         let mut manager_id = String::new();
         for row in rows {
-            let MessageBody::Account { manager_id: to, update: body } = self.open_message(row)? else {
-                return Err(StoreError::tampered(Tampering::Substitution, None));
-            };
-            let newer =
-                AccountUpdate::from_cbor(&body).map_err(|_| StoreError::tampered(Tampering::Substitution, None))?;
-            (update, manager_id) = (newer.merge_over(update), to);
+            let newer = self.open_update(row)?;
+            (update, manager_id) = (newer.update.merge_over(update), newer.manager_id);
         }
         let tries = rows.iter().map(|row| row.tries).max().unwrap_or(0);
         let mut overtaken = Vec::new();
@@ -326,10 +325,16 @@ impl Vault {
             Delivery::Stuck(_) => round.stuck += 1,
             Delivery::Later(_) | Delivery::Ambiguous(_) => round.later += 1,
         }
-        let settles: Vec<_> = rows.iter().map(|row| Settle { id: row.id, rev: row.rev, how }).collect();
         for _ in 0..RETRIES {
-            let changes = self.told(id, &update, &overtaken, &delivery).await?;
-            match self.store.settle(settles.clone(), changes).await? {
+            let mut changes = self.told(id, &update, &overtaken, &delivery).await?;
+            let settles = if let Delivery::Stuck(reason) = &delivery {
+                let (stuck, settles) = self.stuck_update(id, rows, &update, &manager_id, reason).await?;
+                changes.outbox.push(stuck);
+                settles
+            } else {
+                rows.iter().map(|row| Settle { id: row.id, rev: row.rev, how }).collect()
+            };
+            match self.store.settle(settles, changes).await? {
                 // The account was changed meanwhile: merge what was told into it again.
                 Saved::Stale(RowName { kind, .. }) if kind == Kind::Account as u8 => {}
                 _ => return Ok(()),
@@ -390,13 +395,13 @@ impl Vault {
         if row.lane == Lane::Account || row.epoch == keys.epoch() {
             return Ok(row.subject);
         }
-        let MessageBody::Task { task, .. } = self.open_message(row)? else {
+        let MessageBody::Task { task, .. } = self.open_message(row)?.body else {
             return Err(StoreError::tampered(Tampering::Substitution, None));
         };
         Named::task(&task).index(&keys, keys.epoch()).map_err(|_| StoreError::Rekeyed)
     }
 
-    fn open_message(&self, row: &OutboxRow) -> Result<MessageBody, StoreError> {
+    pub(crate) fn open_message(&self, row: &OutboxRow) -> Result<MessageRecord, StoreError> {
         let name = RowName { kind: Kind::Outbox as u8, id: *row.id.as_bytes() };
         open_message(&self.keys(), row).map_err(|_| StoreError::tampered(Tampering::Substitution, Some(name)))
     }
@@ -410,7 +415,8 @@ impl Vault {
             Delivery::Done => Settlement::Gone,
             Delivery::Later(after) => Settlement::Later { due_ms: at(*after), state: Owed::Due },
             Delivery::Ambiguous(after) => Settlement::Later { due_ms: at(*after), state: Owed::Ambiguous },
-            Delivery::Stuck(_) => Settlement::Later { due_ms: at(Duration::ZERO), state: Owed::Stuck },
+            // Another message takes its place, that says why.
+            Delivery::Stuck(_) => Settlement::Gone,
         }
     }
 }
@@ -420,6 +426,11 @@ impl Vault {
 pub fn backoff(tries: u32) -> Duration {
     let full = BACKOFF_FIRST.saturating_mul(1 << tries.min(16)).min(BACKOFF_MAX);
     full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}
+
+/// What a lane's lease is for, as the audit says.
+pub(crate) fn lane_purpose(lane: Lane) -> String {
+    format!("outbox lane {}", lane as u8)
 }
 
 fn delivery_of(class: Class, error: String, tries: u32) -> Delivery {
@@ -439,5 +450,3 @@ const OUTBOX_PAGE_MAX: u32 = 10_000;
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait between two deliveries.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
-/// A report is written twice for each try, before it is sent and with what came of it, and each write counts.
-const WRITES_PER_TRY: u32 = 2;

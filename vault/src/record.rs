@@ -30,6 +30,8 @@ pub(crate) struct SessionRecord {
     pub(crate) jar: Jar,
     /// When it was made by a login or taken from the manager, Unix milliseconds.
     pub(crate) since_ms: i64,
+    /// What it has beside cookies, web storage among it: a storageState without what the jar holds, JSON text.
+    pub(crate) storage: Option<Secret>,
 }
 
 /// A login that was about to be sent: durable before the request, closed with its answer.
@@ -48,6 +50,17 @@ pub(crate) struct LoginIntent {
 }
 
 /// A message to the manager as it is sealed.
+#[derive(Debug)]
+pub(crate) struct MessageRecord {
+    /// What is to be told.
+    pub(crate) body: MessageBody,
+    /// Since when it, or the oldest of those that it stands in for, is owed, Unix milliseconds.
+    pub(crate) since_ms: Option<i64>,
+    /// Why it was refused for good.
+    pub(crate) stuck: Option<String>,
+}
+
+/// What a message says.
 #[derive(Debug)]
 pub(crate) enum MessageBody {
     /// An update of an account's record, as the account API encodes it.
@@ -140,6 +153,8 @@ struct SessionV1<'a> {
     jar: &'a ByteSlice,
     #[n(3)]
     since_ms: i64,
+    #[n(4)]
+    storage: Option<&'a str>,
 }
 
 #[derive(Encode, Decode, CborLen)]
@@ -166,6 +181,10 @@ struct MessageV1<'a> {
     body: &'a ByteSlice,
     #[n(3)]
     task: Option<&'a str>,
+    #[n(4)]
+    since_ms: Option<i64>,
+    #[n(5)]
+    stuck: Option<&'a str>,
 }
 
 #[derive(Encode, Decode, CborLen)]
@@ -262,13 +281,16 @@ pub(crate) fn account_field(bytes: &[u8], field: Field) -> Result<Option<Secret>
 impl SessionRecord {
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let jar = self.jar.to_bytes();
-        encode(&SessionV1 { login_epoch: self.login_epoch, jar: jar.as_slice().into(), since_ms: self.since_ms })
+        let storage = self.storage.as_ref().map(exposed);
+        let (login_epoch, since_ms) = (self.login_epoch, self.since_ms);
+        encode(&SessionV1 { login_epoch, jar: jar.as_slice().into(), since_ms, storage })
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let v1: SessionV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
         let jar = Jar::from_bytes(v1.jar).map_err(|_| Malformed)?;
-        Ok(Self { login_epoch: v1.login_epoch, jar, since_ms: v1.since_ms })
+        let storage = v1.storage.map(Secret::copy_of);
+        Ok(Self { login_epoch: v1.login_epoch, jar, since_ms: v1.since_ms, storage })
     }
 }
 
@@ -295,24 +317,31 @@ impl LoginIntent {
     }
 }
 
-impl MessageBody {
+impl MessageRecord {
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        encode(&match self {
-            Self::Account { manager_id, update } => {
-                MessageV1 { manager_id: Some(manager_id), body: update.as_slice().into(), task: None }
-            }
-            Self::Task { task, body } => MessageV1 { manager_id: None, body: body.as_slice().into(), task: Some(task) },
-        })
+        let (manager_id, task, body) = match &self.body {
+            MessageBody::Account { manager_id, update } => (Some(manager_id.as_str()), None, update),
+            MessageBody::Task { task, body } => (None, Some(task.as_str()), body),
+        };
+        let (since_ms, stuck) = (self.since_ms, self.stuck.as_deref());
+        encode(&MessageV1 { manager_id, body: body.as_slice().into(), task, since_ms, stuck })
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let v1: MessageV1<'_> = minicbor::decode(bytes).map_err(|_| Malformed)?;
         let body = Zeroizing::new(v1.body.to_vec());
-        Ok(match (v1.manager_id, v1.task) {
-            (Some(manager_id), None) => Self::Account { manager_id: manager_id.to_owned(), update: body },
-            (None, Some(task)) => Self::Task { task: task.to_owned(), body },
+        let body = match (v1.manager_id, v1.task) {
+            (Some(manager_id), None) => MessageBody::Account { manager_id: manager_id.to_owned(), update: body },
+            (None, Some(task)) => MessageBody::Task { task: task.to_owned(), body },
             _ => return Err(Malformed),
-        })
+        };
+        Ok(Self { body, since_ms: v1.since_ms, stuck: v1.stuck.map(str::to_owned) })
+    }
+}
+
+impl From<MessageBody> for MessageRecord {
+    fn from(body: MessageBody) -> Self {
+        Self { body, since_ms: None, stuck: None }
     }
 }
 
@@ -362,7 +391,7 @@ impl AuditEvent {
 }
 
 /// Encodes into one buffer of exactly the right size, so that growing leaves no copy behind.
-fn encode<T: Encode<()> + CborLen<()>>(value: &T) -> Zeroizing<Vec<u8>> {
+pub(crate) fn encode<T: Encode<()> + CborLen<()>>(value: &T) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(minicbor::len(value)));
     #[expect(
         clippy::expect_used,
@@ -466,7 +495,7 @@ pub(crate) const MESSAGE_REV: u64 = 1;
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-    use super::{ItemRecord, LoginIntent, MessageBody, SessionRecord, account_field};
+    use super::{ItemRecord, LoginIntent, MessageBody, MessageRecord, SessionRecord, account_field};
     use crate::{
         Secret,
         cookies::Jar,
@@ -500,8 +529,10 @@ mod tests {
 
     #[test]
     fn the_other_records_survive_their_bytes() {
-        let session = SessionRecord { login_epoch: 3, jar: Jar::new(), since_ms: 4 };
-        assert_eq!(SessionRecord::from_bytes(&session.to_bytes()).unwrap().login_epoch, 3);
+        let storage = Some(Secret::copy_of("{}"));
+        let session = SessionRecord { login_epoch: 3, jar: Jar::new(), since_ms: 4, storage };
+        let read = SessionRecord::from_bytes(&session.to_bytes()).unwrap();
+        assert_eq!((read.login_epoch, read.storage.unwrap().expose()), (3, "{}"));
         let account = AccountId::from_bytes([3; 16]);
         let intent = LoginIntent { account, login_epoch: 2, totp_step: Some(9), at_ms: 1, lost_before: 1 };
         assert_eq!(LoginIntent::from_bytes(&intent.to_bytes()).unwrap(), intent);
@@ -517,10 +548,14 @@ mod tests {
             assert_eq!(AuditEvent::from_bytes(&event.to_bytes()).unwrap(), event);
         }
         let body = MessageBody::Account { manager_id: "m".into(), update: vec![1, 2].into() };
-        assert!(matches!(MessageBody::from_bytes(&body.to_bytes()).unwrap(), MessageBody::Account { .. }));
-        let report = MessageBody::Task { task: "t".into(), body: vec![1].into() };
-        let MessageBody::Task { task, .. } = MessageBody::from_bytes(&report.to_bytes()).unwrap() else { panic!() };
-        assert_eq!(task, "t");
+        let owed = MessageRecord { body, since_ms: Some(-5), stuck: Some("no".into()) };
+        let read = MessageRecord::from_bytes(&owed.to_bytes()).unwrap();
+        assert!(matches!(read.body, MessageBody::Account { .. }));
+        assert_eq!((read.since_ms, read.stuck.as_deref()), (Some(-5), Some("no")));
+        let report = MessageRecord::from(MessageBody::Task { task: "t".into(), body: vec![1].into() });
+        let read = MessageRecord::from_bytes(&report.to_bytes()).unwrap();
+        let MessageBody::Task { task, .. } = read.body else { panic!() };
+        assert_eq!((task.as_str(), read.since_ms, read.stuck), ("t", None, None));
         let item = ItemRecord::from_bytes(&ItemRecord::encode("k", &[1, 2])).unwrap();
         assert_eq!((item.key.as_str(), item.body.as_slice()), ("k", &[1, 2][..]));
     }

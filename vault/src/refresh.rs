@@ -39,7 +39,7 @@ use crate::{
     model::{Account, AccountId, AccountState, Action, Outcome, Secret, Standing},
     names::Named,
     record::{LoginIntent, SessionRecord},
-    store::{Changes, Saved, StoreError},
+    store::{Changes, LeaseMode, Saved, StoreError},
     totp::Totp,
 };
 
@@ -179,6 +179,9 @@ impl Vault {
         ask: &RefreshAsk,
         deadline: Instant,
     ) -> Result<Result<LeaseHandle, Refreshed>, RefreshError> {
+        let what = Leased::Named(Arc::clone(credential));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut waiting = self.wait_for(what, left).map_err(AccountError::from)?;
         loop {
             let session = self.account_and_session(id).await?.1;
             if let Some(newer) = newer_than(ask, session.map(|(_, session)| session.login_epoch)) {
@@ -188,10 +191,10 @@ impl Vault {
                 ttl: LOGIN_TTL,
                 quarantine: LOGIN_QUARANTINE,
                 wait: LOOK_AGAIN.min(deadline.saturating_duration_since(Instant::now())),
-                purpose: "login".into(),
+                mode: LeaseMode::Exclusive,
+                purpose: LOGIN_PURPOSE.into(),
             };
-            let what = Leased::Named(Arc::clone(credential));
-            match self.take(what, &lease_ask, Some(id)).await.map_err(AccountError::from)? {
+            match waiting.take(&lease_ask, Some(id)).await.map_err(AccountError::from)? {
                 Ok(lease) => return Ok(Ok(lease)),
                 Err(_) if Instant::now() < deadline => {}
                 Err(_) => return Err(RefreshError::TooLong),
@@ -355,18 +358,19 @@ impl Turn<'_> {
             record.updated_ms = now_ms;
             // A pause that is over has been outlived; every other standing would have stopped the login.
             record.standing = Standing::ready(now_ms);
-            let fresh = SessionRecord { login_epoch, jar: jar.duplicate(), since_ms: now_ms };
+            let fresh = SessionRecord { login_epoch, jar: jar.duplicate(), since_ms: now_ms, storage: None };
             let session_rev = session.map_or(0, |(rev, _)| rev);
-            let changes = (|| {
+            let mut changes = (|| {
                 Ok::<_, StoreError>(Changes {
                     accounts: vec![vault.account_row(self.id, rev + 1, &record)?],
                     sessions: vec![vault.session_row(self.id, session_rev + 1, &fresh)?],
                     items: vault.item_rows(&[self.intent_item(intent, false)])?,
-                    outbox: vault.account_message(self.id, &record, &update)?.into_iter().collect(),
                     audit: vec![vault.event(Action::Login, Some(self.id), format!("logged in: {}", evidence.mark))?],
+                    ..Changes::default()
                 })
             })()
             .map_err(AccountError::from)?;
+            vault.owe_account(&mut changes, self.id, &record, update).await.map_err(AccountError::from)?;
             if self.end(changes).await? {
                 return Ok(Refreshed { login_epoch, how: RefreshedBy::Login });
             }
@@ -389,19 +393,19 @@ impl Turn<'_> {
             record.standing = standing.clone();
             let update = standing_update(&standing);
             let detail = format!("{}: {}", standing.state.word(), standing.evidence);
-            let changes = (|| {
+            let mut changes = (|| {
                 Ok::<_, StoreError>(Changes {
                     accounts: vec![vault.account_row(self.id, rev + 1, &record)?],
                     items: match intent {
                         Some(intent) => vault.item_rows(&[self.intent_item(intent, false)])?,
                         None => Vec::new(),
                     },
-                    outbox: vault.account_message(self.id, &record, &update)?.into_iter().collect(),
                     audit: vec![vault.event_of(Action::Login, Outcome::Failed, Some(self.id), detail)?],
                     ..Changes::default()
                 })
             })()
             .map_err(AccountError::from)?;
+            vault.owe_account(&mut changes, self.id, &record, update).await.map_err(AccountError::from)?;
             if self.end(changes).await? {
                 return Ok(RefreshError::Blocked { id: self.id, standing });
             }
@@ -514,6 +518,8 @@ pub fn standing_of(block: Block, evidence: &Evidence, now_ms: i64) -> Standing {
     Standing { state, since_ms: now_ms, evidence: evidence.mark.clone() }
 }
 
+/// What a login's lease is for, as the audit says.
+pub(crate) const LOGIN_PURPOSE: &str = "login";
 /// The login lease: longer than a turn with it, so that it is never renewed.
 const LOGIN_TTL: Duration = Duration::from_secs(150);
 /// The manager's answer, the probe and the login together; the rest of the lease is for the last wait for it and the commit.

@@ -29,6 +29,7 @@ use unlock::{
 use crate::{
     age_plugin::PluginKey,
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
+    checkout::Lines,
     crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
     inspect::Records,
     key_slots::{NewSlot, SlotListError, check_list},
@@ -85,6 +86,7 @@ pub struct Vault {
     pub(crate) binder: Arc<KeyBinder>,
     pub(crate) opener: Opener,
     pub(crate) logins: LoginQueues,
+    pub(crate) lines: Lines,
     paths: VaultPaths,
     pub(crate) keeper: Arc<Keeper>,
 }
@@ -387,7 +389,15 @@ impl Vault {
         };
         // What is pinned, the anchor's keeper knows.
         let paths = VaultPaths { file: path, anchors: anchors.unwrap_or_default(), pin: None };
-        Ok(Self { store, binder, opener, logins: LoginQueues::default(), paths, keeper: Arc::new(keeper) })
+        Ok(Self {
+            store,
+            binder,
+            opener,
+            logins: LoginQueues::default(),
+            lines: Lines::default(),
+            paths,
+            keeper: Arc::new(keeper),
+        })
     }
 }
 

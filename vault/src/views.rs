@@ -9,10 +9,10 @@ use crate::{
     account_api::AccountUpdate,
     accounts::{AccountError, RETRIES},
     checkout::take_cookie,
-    cookies::Jar,
+    cookies::{CookieEntry, Jar},
     model::{AccountId, Action, MessageId, Secret},
     record::SessionRecord,
-    store::{Changes, FindOutbox, Lane, Owed, Saved, StoreError},
+    store::{Changes, FindOutbox, Lane, OutboxRow, Owed, Saved, StoreError},
 };
 
 /// A session without its secrets.
@@ -40,7 +40,7 @@ pub struct CookieView {
 }
 
 /// A message of the outbox without what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwedMessage {
     /// Which message.
     pub id: MessageId,
@@ -54,6 +54,10 @@ pub struct OwedMessage {
     pub state: Owed,
     /// Not before this wall-clock time, Unix milliseconds.
     pub due_ms: i64,
+    /// Since when it is owed, Unix milliseconds; one that stands for several has the time of the oldest.
+    pub since_ms: Option<i64>,
+    /// Why it was refused for good, where it was.
+    pub stuck: Option<String>,
 }
 
 impl Vault {
@@ -66,16 +70,7 @@ impl Vault {
         Ok(session.map(|(_, session)| SessionView {
             login_epoch: session.login_epoch,
             since_ms: session.since_ms,
-            cookies: session
-                .jar
-                .entries()
-                .map(|entry| CookieView {
-                    name: entry.name.to_owned(),
-                    domain: entry.domain.to_owned(),
-                    path: entry.path.to_owned(),
-                    expires_ms: entry.expires_ms,
-                })
-                .collect(),
+            cookies: cookie_views(&session.jar),
         }))
     }
 
@@ -101,14 +96,14 @@ impl Vault {
             let mut update = AccountUpdate::new();
             take_cookie(&mut record, &mut update, jar.export_flat(origin, now_ms));
             record.updated_ms = now_ms;
-            let fresh = SessionRecord { login_epoch: epoch + 1, jar, since_ms: now_ms };
-            let changes = Changes {
+            let fresh = SessionRecord { login_epoch: epoch + 1, jar, since_ms: now_ms, storage: None };
+            let mut changes = Changes {
                 accounts: vec![self.account_row(id, rev + 1, &record)?],
                 sessions: vec![self.session_row(id, session_rev + 1, &fresh)?],
-                outbox: self.account_message(id, &record, &update)?.into_iter().collect(),
                 audit: vec![self.event(Action::Edit, Some(id), "cookie")?],
                 ..Changes::default()
             };
+            self.owe_account(&mut changes, id, &record, update).await?;
             match self.store.save(changes).await? {
                 Saved::Done => return Ok(epoch + 1),
                 Saved::Duplicate(other) => return Err(AccountError::Duplicate(other)),
@@ -124,16 +119,30 @@ impl Vault {
     /// [`StoreError`].
     pub async fn owed_messages(&self, limit: u32) -> Result<Vec<OwedMessage>, StoreError> {
         let rows = self.store.outbox(FindOutbox::All, limit).await?;
-        Ok(rows
-            .iter()
-            .map(|row| OwedMessage {
+        let view = |row: &OutboxRow| {
+            let record = self.open_message(row)?;
+            Ok::<_, StoreError>(OwedMessage {
                 id: row.id,
                 lane: row.lane,
                 account: (row.lane == Lane::Account).then(|| AccountId::from_bytes(row.subject)),
                 tries: row.tries,
                 state: row.state,
                 due_ms: row.due_ms,
+                since_ms: record.since_ms,
+                stuck: record.stuck,
             })
-            .collect())
+        };
+        rows.iter().map(view).collect()
     }
+}
+
+/// What may be seen of the cookies of a jar, oldest first.
+pub(crate) fn cookie_views(jar: &Jar) -> Vec<CookieView> {
+    let view = |entry: CookieEntry<'_>| CookieView {
+        name: entry.name.to_owned(),
+        domain: entry.domain.to_owned(),
+        path: entry.path.to_owned(),
+        expires_ms: entry.expires_ms,
+    };
+    jar.entries().map(view).collect()
 }

@@ -59,8 +59,16 @@ pub enum SecretFileError {
 /// # Errors
 /// [`SecretFileError`].
 pub fn read_private(path: &Path) -> Result<Secret, SecretFileError> {
+    read_private_up_to(path, limits::SECRET_MAX_BYTES)
+}
+
+/// The same for a file of at most `max` bytes that holds many secrets.
+///
+/// # Errors
+/// [`SecretFileError`].
+pub fn read_private_up_to(path: &Path, max: usize) -> Result<Secret, SecretFileError> {
     // The modes of the owner alone: nobody else may read, and nobody else may have written.
-    read_checked(path, 0o077, "chmod 600 it")
+    read_checked(path, 0o077, "chmod 600 it", max)
 }
 
 /// Reads a systemd credential: for another user than root systemd grants it by an ACL, whose mask shows as the group's
@@ -69,7 +77,8 @@ pub fn read_private(path: &Path) -> Result<Secret, SecretFileError> {
 /// # Errors
 /// [`SecretFileError`].
 pub fn read_credential(path: &Path) -> Result<Secret, SecretFileError> {
-    read_checked(path, 0o037, "let systemd place it: LoadCredential= or LoadCredentialEncrypted=")
+    let mend = "let systemd place it: LoadCredential= or LoadCredentialEncrypted=";
+    read_checked(path, 0o037, mend, limits::SECRET_MAX_BYTES)
 }
 
 /// Reads an open descriptor of this process to its end.
@@ -96,7 +105,7 @@ pub fn is_private(meta: &Metadata) -> bool {
     objection(meta, 0o077, "").is_none()
 }
 
-fn read_checked(path: &Path, others: u32, mend: &'static str) -> Result<Secret, SecretFileError> {
+fn read_checked(path: &Path, others: u32, mend: &'static str, max: usize) -> Result<Secret, SecretFileError> {
     // Not blocking: a pipe in the file's place would stall the open.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file = open(path, flags.bits().cast_signed())?;
@@ -104,7 +113,7 @@ fn read_checked(path: &Path, others: u32, mend: &'static str) -> Result<Secret, 
     if let Some((why, mend)) = objection(&meta, others, mend) {
         return Err(SecretFileError::Unsafe { path: path.to_owned(), why, mend });
     }
-    read_bounded(path, file, limits::SECRET_MAX_BYTES)
+    read_bounded(path, file, max)
 }
 
 fn objection(meta: &Metadata, others: u32, mend: &'static str) -> Option<(&'static str, &'static str)> {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use latchkey_vault::{
-    AccountError, AccountId, CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, ItemKind, Vault,
+    AccountError, AccountId, CheckIn, CheckInError, CheckOutAsk, CheckOutError, Checkout, ItemKind, LeaseMode, Vault,
     account_api::AccountApi,
     manager_http::{CallError, Class},
     model::{AccountState, Standing},
@@ -189,6 +189,7 @@ impl Bench {
             // What was sent before a kill may still arrive for as long as a request may take.
             quarantine: limits.request_timeout,
             wait: CHECKOUT_WAIT,
+            mode: LeaseMode::Exclusive,
             purpose: format!("post task {}", task.id),
         };
         let asked = Instant::now();

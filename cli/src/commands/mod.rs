@@ -9,6 +9,7 @@ pub mod demo;
 pub mod doctor;
 pub mod init;
 pub mod key;
+pub mod lease;
 pub mod outbox;
 pub mod rescue;
 pub mod session;
@@ -39,6 +40,9 @@ pub enum Command {
     /// Look at sessions, and make them fresh
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Look at who has which account, and take one away
+    #[command(subcommand)]
+    Lease(lease::LeaseCommand),
     /// Work on the manager's tasks
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
@@ -85,6 +89,7 @@ pub async fn run(globals: Globals, command: Command) -> Result<(), Failure> {
         Command::Account(command) => account::run(cx, command).await,
         Command::Totp(args) => totp::run(cx, args).await,
         Command::Session(command) => session::run(cx, command).await,
+        Command::Lease(command) => lease::run(cx, command).await,
         Command::Worker(command) => worker::run(cx, command).await,
         Command::Outbox(command) => outbox::run(cx, command).await,
         Command::Audit(command) => audit::run(cx, command).await,

@@ -1,10 +1,14 @@
-//! `latchkey session status|refresh`: how sessions stand, and how one becomes fresh. Never a cookie's value.
+//! `latchkey session status|refresh|export|import|kept`: how sessions stand, how one becomes fresh, how one moves from and to
+//! other programs, and what came back too late. A cookie's value shows in an export alone.
+
+mod files;
+mod kept;
 
 use std::{sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use latchkey_vault::{
-    AccountId, AccountView, CheckIn, CheckOutAsk, RefreshAsk, RefreshedBy, SessionView, Vault,
+    AccountId, AccountView, CheckIn, CheckOutAsk, LeaseMode, RefreshAsk, RefreshedBy, SessionView, Vault,
     cookies::Jar,
     login::build_auth,
     site_http::{SiteClient, Transport},
@@ -12,6 +16,10 @@ use latchkey_vault::{
 use latchkey_worker::service::site_roots;
 use serde::Serialize;
 
+use self::{
+    files::{ExportArgs, ImportArgs},
+    kept::KeptArgs,
+};
 use super::account::{ALL_PAGE, login_of};
 use crate::{
     account_ref::AccountRef,
@@ -28,6 +36,12 @@ pub enum SessionCommand {
     Status(StatusArgs),
     /// Make a session fresh: ask the manager, probe, log in only where it has expired
     Refresh(RefreshArgs),
+    /// Write a session to a file of another program
+    Export(ExportArgs),
+    /// Take a session from a file of another program
+    Import(ImportArgs),
+    /// Cookies that came back too late to be merged
+    Kept(KeptArgs),
 }
 
 /// Arguments of `session status`.
@@ -106,6 +120,9 @@ pub async fn run(cx: &Context, command: SessionCommand) -> Result<(), Failure> {
     match command {
         SessionCommand::Status(args) => status(cx, &args).await,
         SessionCommand::Refresh(args) => refresh(cx, &args).await,
+        SessionCommand::Export(args) => files::export(cx, &args).await,
+        SessionCommand::Import(args) => files::import(cx, &args).await,
+        SessionCommand::Kept(args) => kept::run(cx, &args).await,
     }
 }
 
@@ -200,6 +217,7 @@ async fn forget(vault: &Vault, id: AccountId) -> Result<(), Failure> {
         ttl: FORGET_WITHIN,
         quarantine: Duration::ZERO,
         wait: Duration::ZERO,
+        mode: LeaseMode::Exclusive,
         purpose: "refresh --force".to_owned(),
     };
     let mut checkout = vault.check_out(id, &ask).await?;

@@ -183,6 +183,7 @@ fn kind_word(kind: u8) -> &'static str {
         Some(Kind::Account) => "account",
         Some(Kind::Session) => "session",
         Some(Kind::Lease) => "lease",
+        Some(Kind::Waiter) => "waiter",
         Some(Kind::Totp) => "totp",
         Some(Kind::Outbox) => "message",
         Some(Kind::Item) => "item",

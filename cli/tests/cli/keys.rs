@@ -106,6 +106,12 @@ fn a_passphrase_with_the_keyrings_half_opens_the_vault_and_neither_does_alone() 
     home.feed("wrong horse", &["account", "list", "--passphrase-stdin", "--json"]).refused(4, "cannot_unlock", "wrong");
     home.run(&["account", "list", "--unlock-by-keyring", "--json"]).refused(4, "unlock_source", "no key slot");
 
+    // Nobody is left with a slot that is lost with its keyring.
+    let remove = ["key", "remove", "recovery", "--yes", "--passphrase-stdin", "--json"];
+    home.feed("correct horse", &remove).refused(2, "key_slot", "add a recovery slot first");
+    let slots = home.feed("correct horse", &["key", "slots", "--passphrase-stdin", "--json"]).ok().json();
+    assert_eq!(slots["slots"].as_array().unwrap().len(), 2, "{slots}");
+
     // The half goes with its slot; where it cannot be reached, the slot goes all the same.
     let add = ["key", "add", "--combined", "--new-passphrase-stdin", "--scrypt-log-n", "15", "--identity", "paper.txt"];
     for (label, reached) in [("second", true), ("third", false)] {

@@ -9,7 +9,8 @@ use std::{
 };
 
 use latchkey_vault::{
-    AccountId, CheckOutAsk, Clock, NewAccount, NewSlot, Opener, Secret, SystemClock, UnlockWith, Vault, VaultPaths,
+    AccountId, CheckOutAsk, Clock, LeaseMode, NewAccount, NewSlot, Opener, Secret, SystemClock, UnlockWith, Vault,
+    VaultPaths,
     crypto::{SlotKind, SlotRecipient, generate_identity},
     model::{Actor, Fields},
 };
@@ -171,7 +172,13 @@ impl DataSet {
 /// How the bench lends accounts: for longer than it runs.
 pub(super) fn ask() -> CheckOutAsk {
     let hour = std::time::Duration::from_secs(3600);
-    CheckOutAsk { ttl: 10 * hour, quarantine: hour, wait: std::time::Duration::ZERO, purpose: "bench".into() }
+    CheckOutAsk {
+        ttl: 10 * hour,
+        quarantine: hour,
+        wait: std::time::Duration::ZERO,
+        mode: LeaseMode::Exclusive,
+        purpose: "bench".into(),
+    }
 }
 
 /// The account of these bytes.

@@ -150,7 +150,9 @@ impl Vault {
             return Ok(None);
         }
         let (rev, login_epoch) = old.map_or((0, 0), |(rev, session)| (*rev, session.login_epoch));
-        let session = SessionRecord { login_epoch: login_epoch + 1, jar, since_ms: now_ms };
+        // What is there beside cookies goes with those that the string does not name.
+        let storage = old.and_then(|(_, session)| session.storage.as_ref()).map(Secret::duplicate);
+        let session = SessionRecord { login_epoch: login_epoch + 1, jar, since_ms: now_ms, storage };
         self.session_row(id, rev + 1, &session).map(Some)
     }
 }

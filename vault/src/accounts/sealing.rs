@@ -4,48 +4,31 @@
 
 use crate::{
     Vault,
-    account_api::AccountUpdate,
     audit::no_randomness,
     crypto::{Kind, Place},
     inspect::{open_account, open_session},
     model::{Account, AccountId, AccountRecord, Field, MessageId, Secret},
     names::{Named, account_indexes},
-    record::{MESSAGE_REV, Malformed, MessageBody, SessionRecord, account_field},
+    record::{MESSAGE_REV, Malformed, MessageBody, MessageRecord, SessionRecord, account_field},
     store::{AccountRow, BoundRow, Lane, OutboxRow, Owed, RowName, SessionRow, StoreError, Tampering},
 };
 
 impl Vault {
-    /// The message that the manager is owed for `update`; none when it does not keep the account, or nothing is owed.
-    pub(crate) fn account_message(
-        &self,
-        id: AccountId,
-        record: &AccountRecord,
-        update: &AccountUpdate,
-    ) -> Result<Option<OutboxRow>, StoreError> {
-        let Some(manager_id) = record.manager_id.clone().filter(|_| !update.is_empty()) else { return Ok(None) };
-        let update = update.to_cbor().map_err(|_| no_randomness())?;
-        self.message(*id.as_bytes(), None, &MessageBody::Account { manager_id, update }).map(Some)
-    }
-
-    /// A message for the outbox, due at once: about `account`, or about the task that `body` names.
+    /// A message for the outbox, due at once: about `account`, or about the task that it names.
     pub(crate) fn message(
         &self,
         account: [u8; 16],
         after: Option<AccountId>,
-        body: &MessageBody,
+        says: &MessageRecord,
     ) -> Result<OutboxRow, StoreError> {
         let id = MessageId::generate().map_err(|_| no_randomness())?;
-        let lane = match body {
-            MessageBody::Account { .. } => Lane::Account,
-            MessageBody::Task { .. } => Lane::Task,
-        };
         let place = Place { kind: Kind::Outbox, id: *id.as_bytes(), rev: MESSAGE_REV };
         let keys = self.keys();
-        let sealed = keys.seal(place, &body.to_bytes()).map_err(|_| no_randomness())?;
-        let subject = match body {
-            MessageBody::Account { .. } => account,
+        let sealed = keys.seal(place, &says.to_bytes()).map_err(|_| no_randomness())?;
+        let (lane, subject) = match &says.body {
+            MessageBody::Account { .. } => (Lane::Account, account),
             MessageBody::Task { task, .. } => {
-                Named::task(task).index(&keys, keys.epoch()).map_err(|_| StoreError::Rekeyed)?
+                (Lane::Task, Named::task(task).index(&keys, keys.epoch()).map_err(|_| StoreError::Rekeyed)?)
             }
         };
         Ok(OutboxRow {

@@ -30,6 +30,27 @@ pub struct CookieEntry<'a> {
     pub expires_ms: Option<i64>,
 }
 
+/// A cookie with the scope that a file gives it, on its way into a jar.
+#[derive(Clone, Copy)]
+pub struct ScopedCookie<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The value, a secret: there is no Debug.
+    pub value: &'a str,
+    /// The domain or IP literal, without a leading dot.
+    pub domain: &'a str,
+    /// Whether it goes to `domain` alone and not to hosts below it.
+    pub host_only: bool,
+    /// The path, beginning with `/`.
+    pub path: &'a str,
+    /// Whether it travels over https alone.
+    pub secure: bool,
+    /// Whether the server asked to hide it from scripts.
+    pub http_only: bool,
+    /// When it ends, in Unix milliseconds; `None` for a session cookie.
+    pub expires_ms: Option<i64>,
+}
+
 /// A cookie with its value. The name, the value and the scope have passed the checks of this module.
 pub(super) struct Cookie {
     pub(super) name: String,
@@ -56,7 +77,7 @@ impl Cookie {
         if said.secure && !scope::is_secure(url) {
             return Err(Refusal::SecureOverHttp);
         }
-        if !scope::prefix_is_kept(&said, &scope) {
+        if !scope::prefix_is_kept(said.name, said.secure, said.path, &scope) {
             return Err(Refusal::Prefix);
         }
         let cookie = Self {
@@ -70,6 +91,33 @@ impl Cookie {
         };
         // The default path comes from the URL, which the length of the line does not bound.
         if cookie.size() > COOKIE_MAX_BYTES { Err(Refusal::TooLong) } else { Ok(cookie) }
+    }
+
+    /// The cookie that a file holds, with the checks of one from a response. `created_ms` is the jar's to set.
+    ///
+    /// # Errors
+    /// [`Refusal`]: `ForeignDomain`, `PublicSuffix`, `Prefix`, `TooLong`, `NoName` or `ControlCharacter`.
+    pub(super) fn from_file(said: &ScopedCookie<'_>, now_ms: i64) -> Result<Self, Refusal> {
+        let scope = Scope::of_file(said.domain, said.host_only, said.path)?;
+        if !scope::prefix_is_kept(said.name, said.secure, Some(said.path), &scope) {
+            return Err(Refusal::Prefix);
+        }
+        let cookie = Self {
+            name: said.name.to_owned(),
+            value: Secret::copy_of(said.value),
+            scope,
+            secure: said.secure,
+            http_only: said.http_only,
+            expires_ms: said.expires_ms,
+            created_ms: now_ms,
+        };
+        if cookie.is_well_formed() {
+            return Ok(cookie);
+        }
+        if cookie.name.is_empty() || cookie.name.contains('=') {
+            return Err(Refusal::NoName);
+        }
+        Err(if cookie.size() > COOKIE_MAX_BYTES { Refusal::TooLong } else { Refusal::ControlCharacter })
     }
 
     pub(super) fn duplicate(&self) -> Self {

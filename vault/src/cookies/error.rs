@@ -36,6 +36,9 @@ pub enum Refusal {
     /// A name with `__Secure-` or `__Host-` whose promise the attributes do not keep (RFC 6265bis section 4.1.3).
     #[error("the cookie's name promises more than its attributes keep")]
     Prefix,
+    /// The cookie of a file is over.
+    #[error("the cookie is over")]
+    Ended,
     /// The jar holds its most already, none of it expired.
     #[error("the jar holds {max} cookies already", max = crate::limits::COOKIES_MAX)]
     Full,

@@ -35,7 +35,7 @@ use crate::{
     limits::{COOKIE_MAX_BYTES, COOKIES_MAX},
 };
 use entry::Cookie;
-pub use entry::CookieEntry;
+pub use entry::{CookieEntry, ScopedCookie};
 pub use error::{FlatError, JarError, Refusal};
 use scope::Scope;
 
@@ -134,6 +134,20 @@ impl Jar {
             }
         }
         Ok(taken)
+    }
+
+    /// Takes a cookie with the scope that a file gives it, in place of the one with its identity.
+    ///
+    /// A scope is not wider than what its domain itself could ask for: no public suffix, no broken prefix.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the jar is as before. One that is over is refused as [`Refusal::Ended`].
+    pub fn insert(&mut self, cookie: ScopedCookie<'_>, now_ms: i64) -> Result<(), Refusal> {
+        let cookie = Cookie::from_file(&cookie, now_ms)?;
+        if cookie.is_expired(now_ms) {
+            return Err(Refusal::Ended);
+        }
+        if self.put(cookie, now_ms) { Ok(()) } else { Err(Refusal::Full) }
     }
 
     /// The projection of the jar for `url` as a flat string, or `None` where no cookie goes there.

@@ -21,8 +21,23 @@ impl Scope {
     /// # Errors
     /// [`Refusal`]: `Scheme`, `ForeignDomain` or `PublicSuffix`.
     pub(super) fn of_response(url: &Url, said: &SetCookie<'_>) -> Result<Self, Refusal> {
+        Self::asked(url, said.domain, said.path)
+    }
+
+    /// The scope that a file names, checked as if the domain itself had asked for it.
+    ///
+    /// # Errors
+    /// [`Refusal`]: `ForeignDomain` or `PublicSuffix`.
+    pub(super) fn of_file(domain: &str, host_only: bool, path: &str) -> Result<Self, Refusal> {
+        let is_plain =
+            !domain.contains(['/', '\\', '?', '#', '@']) && (domain.starts_with('[') || !domain.contains(':'));
+        let url = Url::parse(&format!("https://{domain}/")).ok().filter(|url| is_plain && url.port().is_none());
+        Self::asked(&url.ok_or(Refusal::ForeignDomain)?, (!host_only).then_some(domain), Some(path))
+    }
+
+    fn asked(url: &Url, domain: Option<&str>, path: Option<&str>) -> Result<Self, Refusal> {
         let host = host_of(url).ok_or(Refusal::Scheme)?;
-        let domain = match said.domain.map(CookieDomain::try_from) {
+        let domain = match domain.map(CookieDomain::try_from) {
             None | Some(Ok(CookieDomain::Empty | CookieDomain::NotPresent)) => host,
             Some(Err(_)) => return Err(Refusal::ForeignDomain),
             Some(Ok(asked)) if !asked.matches(url) => return Err(Refusal::ForeignDomain),
@@ -38,7 +53,7 @@ impl Scope {
         // The library remembers whether a path was an attribute and lets that count in comparisons; parsing the default
         // path again makes the two alike.
         let default = CookiePath::default_path(url);
-        let path = said.path.and_then(CookiePath::parse).or_else(|| CookiePath::parse(&default)).unwrap_or(default);
+        let path = path.and_then(CookiePath::parse).or_else(|| CookiePath::parse(&default)).unwrap_or(default);
         Ok(Self { domain, path })
     }
 
@@ -106,11 +121,11 @@ impl Scope {
 
 /// Whether a name that begins with `__Secure-` or `__Host-` gets what it promises (RFC 6265bis section 4.1.3; the case
 /// of the prefix does not count, section 5.7).
-pub(super) fn prefix_is_kept(said: &SetCookie<'_>, scope: &Scope) -> bool {
-    if has_prefix(said.name, "__Host-") {
-        return said.secure && scope.is_host_only() && said.path == Some("/");
+pub(super) fn prefix_is_kept(name: &str, secure: bool, path: Option<&str>, scope: &Scope) -> bool {
+    if has_prefix(name, "__Host-") {
+        return secure && scope.is_host_only() && path == Some("/");
     }
-    said.secure || !promises_secure(said.name)
+    secure || !promises_secure(name)
 }
 
 /// Whether the name alone says that the cookie is for https only.

@@ -30,6 +30,8 @@ pub enum Kind {
     KeySlot = 11,
     /// The sums of one group of the digest.
     Digest = 12,
+    /// Somebody who waits for a lease.
+    Waiter = 13,
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             10 => Self::Login,
             11 => Self::KeySlot,
             12 => Self::Digest,
+            13 => Self::Waiter,
             _ => return None,
         })
     }
@@ -86,7 +89,7 @@ mod tests {
     #[test]
     fn a_kind_survives_its_number_and_other_numbers_are_none() {
         let known: Vec<u8> = (0..=u8::MAX).filter(|n| Kind::from_u8(*n).is_some_and(|k| k as u8 == *n)).collect();
-        assert_eq!(known, (1..=12).collect::<Vec<_>>());
+        assert_eq!(known, (1..=13).collect::<Vec<_>>());
         assert_eq!((0..=u8::MAX).filter_map(Kind::from_u8).count(), known.len());
     }
 }

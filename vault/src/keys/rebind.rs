@@ -5,7 +5,7 @@ use crate::{
     crypto::{Keyring, Kind, Place, ResealError, Sealed},
     model::{AccountId, AccountRecord},
     names::{Named, account_indexes},
-    record::{ItemRecord, MESSAGE_REV, MessageBody},
+    record::{ItemRecord, MESSAGE_REV, MessageBody, MessageRecord},
     store::{AccountNames, AccountRow, BlindIndex, ItemRow, Lane, NotAuthentic, OutboxRow},
     totp::Totp,
 };
@@ -45,7 +45,7 @@ pub(super) fn message(keys: &Keyring, row: &OutboxRow) -> Result<OutboxRow, NotA
     let place = Place { kind: Kind::Outbox, id: *row.id.as_bytes(), rev: MESSAGE_REV };
     let plain = keys.open(place, row.sealed.as_bytes()).map_err(|_| NotAuthentic)?;
     let sealed = keys.reseal_as(place, row.sealed.as_bytes(), &plain).map_err(refused)?;
-    let subject = match (row.lane, MessageBody::from_bytes(&plain).map_err(|_| NotAuthentic)?) {
+    let subject = match (row.lane, MessageRecord::from_bytes(&plain).map_err(|_| NotAuthentic)?.body) {
         (Lane::Task, MessageBody::Task { task, .. }) => {
             Named::task(&task).index(keys, keys.epoch()).map_err(|_| NotAuthentic)?
         }

@@ -44,6 +44,12 @@ impl Secret {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there is no text at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

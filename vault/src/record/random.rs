@@ -4,7 +4,7 @@
 use proptest::{collection, option, prelude::*, sample::Index};
 use zeroize::Zeroizing;
 
-use super::{LoginIntent, Malformed, MessageBody, SessionRecord};
+use super::{LoginIntent, Malformed, MessageBody, MessageRecord, SessionRecord};
 use crate::{
     Secret,
     cookies::Jar,
@@ -70,7 +70,7 @@ fn rewrite(bytes: &[u8]) -> [Result<Zeroizing<Vec<u8>>, Malformed>; 5] {
         AccountRecord::from_bytes(bytes).map(|record| record.to_bytes()),
         SessionRecord::from_bytes(bytes).map(|record| record.to_bytes()),
         LoginIntent::from_bytes(bytes).map(|record| record.to_bytes()),
-        MessageBody::from_bytes(bytes).map(|record| record.to_bytes()),
+        MessageRecord::from_bytes(bytes).map(|record| record.to_bytes()),
         AuditEvent::from_bytes(bytes).map(|record| record.to_bytes()),
     ]
 }
@@ -109,7 +109,7 @@ proptest! {
     ) {
         let mut jar = Jar::new();
         let _ = jar.store(&"https://x.example/".parse().unwrap(), b"a=b; Max-Age=9", at_ms);
-        let session = SessionRecord { login_epoch, jar, since_ms: at_ms };
+        let session = SessionRecord { login_epoch, jar, since_ms: at_ms, storage: None };
         let read = SessionRecord::from_bytes(&session.to_bytes()).unwrap();
         prop_assert_eq!((read.login_epoch, read.since_ms), (login_epoch, at_ms));
         prop_assert_eq!(&*read.jar.to_bytes(), &*session.jar.to_bytes());
@@ -130,12 +130,16 @@ proptest! {
         prop_assert!(AuditEvent::from_bytes(&event.to_bytes()).is_ok_and(|read| read == event));
 
         let update = MessageBody::Account { manager_id: name.clone(), update: body.clone().into() };
-        let MessageBody::Account { manager_id, update } = MessageBody::from_bytes(&update.to_bytes()).unwrap() else {
+        let update = MessageRecord::from_bytes(&MessageRecord::from(update).to_bytes()).unwrap();
+        let MessageBody::Account { manager_id, update } = update.body else {
             return Err(TestCaseError::fail("an update came back as a report"));
         };
         prop_assert_eq!((&manager_id, &*update), (&name, &body));
         let report = MessageBody::Task { task: manager_id.clone(), body: body.clone().into() };
-        let MessageBody::Task { task, body: read } = MessageBody::from_bytes(&report.to_bytes()).unwrap() else {
+        let report = MessageRecord { body: report, since_ms: Some(at_ms), stuck: Some(name.clone()) };
+        let report = MessageRecord::from_bytes(&report.to_bytes()).unwrap();
+        prop_assert_eq!((report.since_ms, report.stuck), (Some(at_ms), Some(name.clone())));
+        let MessageBody::Task { task, body: read } = report.body else {
             return Err(TestCaseError::fail("a report came back as an update"));
         };
         prop_assert_eq!((task, &*read), (name, &body));

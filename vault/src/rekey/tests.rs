@@ -10,7 +10,7 @@ use crate::{
     checkout::Leased,
     crypto::{SlotRecipient, generate_identity},
     model::{Actor, Fields},
-    store::{Changes, FindItems, Hold, Reserved, Resource, StepAsk, sqlite::killing},
+    store::{Changes, FindItems, Hold, LeaseMode, Reserved, Resource, StepAsk, sqlite::killing},
     totp::Totp,
 };
 
@@ -143,6 +143,41 @@ async fn steps_whose_account_is_gone_leave_a_floor_behind() {
     vault.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_that_another_process_adds_in_any_stage_of_a_re_seal_stay_and_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = filled(dir.path()).await;
+    let other = open(dir.path()).await;
+    vault.rotate_keys().await.unwrap();
+    let mut added = Vec::new();
+    while let Some(Rekeying { rekey, .. }) = vault.store.rekeying().await.unwrap() {
+        let ask = vault.reseal_ask(rekey.stage).await.unwrap();
+        if added.iter().all(|(stage, _)| *stage != rekey.stage) {
+            // Behind the back of whoever has just looked at the slots.
+            let (identity, recipient) = generate_identity();
+            let (label, kind) = (format!("{:?}", rekey.stage), crate::crypto::SlotKind::Identity);
+            let recipient = recipient.parse::<SlotRecipient>().unwrap();
+            other.add_slot(NewSlot::Identity { label, kind, recipient }).await.unwrap();
+            added.push((rekey.stage, identity));
+        }
+        vault.store.reseal(ask).await.unwrap();
+    }
+    let stages: Vec<_> = added.iter().map(|(stage, _)| *stage).collect();
+    assert_eq!(stages, [RekeyStage::Rows, RekeyStage::Leftovers, RekeyStage::Audit, RekeyStage::Scrub]);
+    assert_eq!(vault.slots().await.unwrap().len(), 5);
+    for vault in [vault, other] {
+        assert_eq!(vault.verify(Box::new(|_, _| ())).await.unwrap(), []);
+        check(&vault).await;
+        assert_eq!(vault.keys().epoch(), 2);
+        vault.close().await.unwrap();
+    }
+    for (_, identity) in added {
+        let vault = Vault::open(&paths(dir.path()), opener(), UnlockWith::Identity(identity)).await.unwrap();
+        check(&vault).await;
+        vault.close().await.unwrap();
+    }
+}
+
 fn child(dir: &Path, at: u64) -> std::process::Output {
     let name = "rekey::tests::attack_22_a_change_of_keys_that_is_killed_anywhere_goes_on_and_loses_nothing";
     Command::new(std::env::current_exe().unwrap())
@@ -217,7 +252,7 @@ fn opener() -> Opener {
 
 fn ask() -> CheckOutAsk {
     let (ttl, quarantine) = (std::time::Duration::from_secs(60), std::time::Duration::ZERO);
-    CheckOutAsk { ttl, quarantine, wait: std::time::Duration::ZERO, purpose: "test".into() }
+    CheckOutAsk { ttl, quarantine, wait: std::time::Duration::ZERO, mode: LeaseMode::Exclusive, purpose: "test".into() }
 }
 
 const DIR: &str = "LATCHKEY_TEST_REKEY_DIR";

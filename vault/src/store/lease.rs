@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rows::LeaseRow;
+use super::{LeaseMode, rows::LeaseRow};
 use crate::model::BootStamp;
 
 /// What is to be done with a lease that somebody asks for.
@@ -59,6 +59,57 @@ pub fn claim(
     Claim::Wait(Duration::from_millis(row.free_at_ms - now.ms))
 }
 
+/// Which place of a resource one more may hold; else how long it has to wait. `places`: those that were ever held, with how
+/// long each is not to be had.
+///
+/// Place 0 is the exclusive hold, which needs all others free; a shared one needs place 0 free, and fewer than it allows taken.
+///
+/// # Errors
+/// How long to wait where there is none.
+pub fn free_place(mode: LeaseMode, places: &[(u8, Option<Duration>)]) -> Result<u8, Duration> {
+    let taken = || places.iter().filter_map(|(place, wait)| wait.map(|wait| (*place, wait)));
+    let LeaseMode::Shared { at_most } = mode else {
+        return taken().map(|(_, wait)| wait).max().map_or(Ok(0), Err);
+    };
+    if let Some((_, wait)) = taken().find(|(place, _)| *place == 0) {
+        return Err(wait);
+    }
+    let allowed = at_most.clamp(1, LEASE_PLACES_MAX);
+    match taken().map(|(_, wait)| wait).min() {
+        Some(wait) if taken().count() >= usize::from(allowed) => Err(wait),
+        _ => Ok((1..=allowed).find(|place| taken().all(|(other, _)| other != *place)).unwrap_or(allowed)),
+    }
+}
+
+/// The id of a place of a resource's lease: the resource's own, its last byte moved on by the number of the place.
+///
+/// Ids are random or keyed: that two of them agree in all but the last byte is not to be expected.
+#[must_use]
+pub fn lease_place(resource: &[u8; 16], place: u8) -> [u8; 16] {
+    let mut id = *resource;
+    id[15] = id[15].wrapping_add(place);
+    id
+}
+
+/// Between which keys all places of a resource lie, the second excluded: they have all but the last byte in common.
+#[must_use]
+pub fn lease_places(resource: &[u8; 16]) -> ([u8; 16], [u8; 17]) {
+    let (mut from, mut to) = (*resource, [0xff; 17]);
+    from[15] = 0;
+    to[..15].copy_from_slice(&resource[..15]);
+    (from, to)
+}
+
+/// Which place of `resource` an id is; none where it is another's.
+#[must_use]
+pub fn place_of_lease(resource: &[u8; 16], id: &[u8; 16]) -> Option<u8> {
+    let place = id[15].wrapping_sub(resource[15]);
+    (id[..15] == resource[..15] && place <= LEASE_PLACES_MAX).then_some(place)
+}
+
+/// Shared holds of one resource: more than any site lets one account do at once.
+pub const LEASE_PLACES_MAX: u8 = 64;
+
 impl LeaseRow {
     /// How long the resource rests after an unclean end, as its last holder asked, in milliseconds.
     #[must_use]
@@ -79,12 +130,14 @@ impl LeaseRow {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use std::time::Duration;
 
-    use super::{Claim, Claimant, claim};
+    use super::{Claim, Claimant, LEASE_PLACES_MAX, claim, free_place, lease_place, place_of_lease};
     use crate::{
         model::{BootStamp, HolderId},
-        store::{LeaseRow, Token},
+        store::{LeaseMode, LeaseRow, Token},
     };
 
     const BOOT: [u8; 16] = [7; 16];
@@ -146,6 +199,44 @@ mod tests {
         assert_eq!(claim(Some(&row(false, 0, 0)), hasty, now, || false), Claim::Grant, "nothing to wait for");
         assert_eq!(claim(Some(&row(true, 100, 130)), hasty, now, || false), Claim::Revoke, "the row has a quarantine");
         assert_eq!(claim(None, next, now, || false), Claim::Grant, "never leased before");
+    }
+
+    #[test]
+    fn an_exclusive_hold_needs_every_place_and_a_shared_one_a_place_beside_no_exclusive_one() {
+        const EXCLUSIVE: LeaseMode = LeaseMode::Exclusive;
+        const TWO: LeaseMode = LeaseMode::Shared { at_most: 2 };
+        let (s1, s2) = (Duration::from_secs(1), Duration::from_secs(2));
+        for (name, mode, places, expected) in [
+            ("never held", EXCLUSIVE, &[][..], Ok(0)),
+            ("never held, shared", TWO, &[], Ok(1)),
+            ("all free", EXCLUSIVE, &[(0, None), (1, None)], Ok(0)),
+            ("all free, shared", TWO, &[(0, None), (1, None), (2, None)], Ok(1)),
+            ("exclusively held", EXCLUSIVE, &[(0, Some(s1))], Err(s1)),
+            ("exclusively held, shared", TWO, &[(0, Some(s1)), (1, None)], Err(s1)),
+            ("the last of two counts", EXCLUSIVE, &[(0, None), (1, Some(s2)), (2, Some(s1))], Err(s2)),
+            ("a place is left", TWO, &[(0, None), (1, Some(s2))], Ok(2)),
+            ("the first place is left", TWO, &[(1, None), (2, Some(s2))], Ok(1)),
+            ("full", TWO, &[(1, Some(s2)), (2, Some(s1))], Err(s1)),
+            ("others allow more", TWO, &[(3, Some(s2)), (5, Some(s1))], Err(s1)),
+            ("others allow more, one left", TWO, &[(3, Some(s2))], Ok(1)),
+        ] {
+            assert_eq!(free_place(mode, places), expected, "{name}");
+        }
+        assert_eq!(free_place(LeaseMode::Shared { at_most: 0 }, &[]), Ok(1), "none is one");
+        let full: Vec<_> = (1..=LEASE_PLACES_MAX).map(|place| (place, Some(s1))).collect();
+        assert_eq!(free_place(LeaseMode::Shared { at_most: u8::MAX }, &full), Err(s1), "bounded");
+    }
+
+    #[test]
+    fn a_place_lies_behind_its_resource_and_no_other_id_is_one() {
+        for last in [0, 7, 255] {
+            let resource = [[9; 15].as_slice(), &[last]].concat().try_into().unwrap();
+            for place in 0..=LEASE_PLACES_MAX {
+                assert_eq!(place_of_lease(&resource, &lease_place(&resource, place)), Some(place));
+            }
+            assert_eq!(place_of_lease(&resource, &lease_place(&resource, LEASE_PLACES_MAX + 1)), None);
+            assert_eq!(place_of_lease(&resource, &[8; 16]), None);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod inspect;
 mod lease;
 mod rows;
 pub mod sqlite;
+mod waiter;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,12 +17,13 @@ use async_trait::async_trait;
 pub use binder::{AccountNames, Binder, NotAuthentic, Reloaded, same_mac};
 pub use digest::{BUCKETS, GROUPS, Group, Top, bucket_of, bucket_range, group_hash, group_of};
 pub use inspect::Inspect;
-pub use lease::{Claim, Claimant, claim};
+pub use lease::{Claim, Claimant, LEASE_PLACES_MAX, claim, free_place, lease_place, lease_places, place_of_lease};
 pub use rows::{
     AccountRow, AuditLink, AuditRow, BlindIndex, BoundRow, EntriesHasher, ItemRow, Lane, LeaseRow, Name, OutboxRow,
     Owed, Resource, RowHasher, SessionRow, Token, TotpRow, entry_hash,
 };
 use thiserror::Error;
+pub use waiter::WaiterRow;
 
 use crate::{
     crypto::{AuditHead, Rekey, Sealed},
@@ -37,10 +39,14 @@ pub trait Store: Send + Sync + 'static {
     /// Removes an account and its session at the given revision; its lease row stays, so that no token comes again.
     async fn remove_account(&self, id: AccountId, rev: u64, audit: Vec<NewAudit>) -> Result<Saved, StoreError>;
 
-    /// Takes a lease that is free or whose holder's time and quarantine are over.
+    /// Takes a lease that is free or whose holder's time and quarantine are over, where nobody waits who came before.
     ///
-    /// The audit entries get the granted token and are durable before this returns.
+    /// Who cannot have it stands in line from then on, where the ask says so, until it has it, leaves the line, or its time is
+    /// over; it asks again with the same line. The audit entries get the granted token and are durable before this returns.
     async fn take_lease(&self, ask: LeaseAsk, audit: Vec<NewAudit>) -> Result<Taken, StoreError>;
+
+    /// Takes a waiter out of line; nothing happens where it stands there no more.
+    async fn leave_line(&self, waiter: [u8; 16]) -> Result<(), StoreError>;
 
     /// Extends a lease that is still held: from now on for `ttl`.
     async fn renew_lease(&self, hold: Hold, ttl: Duration) -> Result<Renewed, StoreError>;
@@ -51,7 +57,7 @@ pub trait Store: Send + Sync + 'static {
     /// Ends the first of `holds` and writes the holder's changes, in the same transaction.
     async fn check_in(&self, holds: Vec<Hold>, changes: Changes) -> Result<Saved, StoreError>;
 
-    /// Takes a lease away from whoever holds it; the resource rests for the lease's quarantine first.
+    /// Takes a lease away from all who hold it; the resource rests for the lease's quarantine first.
     async fn revoke_lease(&self, resource: [u8; 16], audit: Vec<NewAudit>) -> Result<(), StoreError>;
 
     /// Reserves a TOTP step that is later than every reserved one, with the changes that record the intent.
@@ -100,6 +106,12 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<AccountRow>, StoreError>;
 
+    /// The leases that somebody holds, expired holders included, at most `limit`: all, or those of one resource.
+    async fn held_leases(&self, of: Option<[u8; 16]>, limit: u32) -> Result<Vec<LeaseRow>, StoreError>;
+
+    /// Who stands in line, for whatever, in order of arrival, at most `limit`.
+    async fn waiters(&self, limit: u32) -> Result<Vec<WaiterRow>, StoreError>;
+
     /// A lease.
     async fn lease(&self, resource: [u8; 16]) -> Result<Option<LeaseRow>, StoreError>;
 
@@ -127,7 +139,7 @@ pub trait Store: Send + Sync + 'static {
         progress: Progress,
     ) -> Result<(Vec<AuditHead>, Vec<Finding>), StoreError>;
 
-    /// Slots, data keys and their generation.
+    /// Slots, data keys and their generation; [`StoreError::Rekeyed`] where they are of another root key by now.
     async fn key_material(&self) -> Result<KeyMaterial, StoreError>;
 
     /// Who this process is as a holder of leases; a lease of a process that is known to have ended need not wait for
@@ -162,8 +174,10 @@ pub struct Changes {
     pub sessions: Vec<SessionRow>,
     /// Items.
     pub items: Vec<ItemRow>,
-    /// Messages; the store gives `seq`.
+    /// Messages; the store gives `seq` to those whose `seq` is 0.
     pub outbox: Vec<OutboxRow>,
+    /// Messages that others of these changes stand in for, at the revisions they were read at: these rows go.
+    pub replaced: Vec<(MessageId, u64)>,
     /// Audit entries; the store gives their place in the chain.
     pub audit: Vec<NewAudit>,
 }
@@ -220,6 +234,49 @@ pub struct LeaseAsk {
     pub ttl: Duration,
     /// How long the resource rests after an unclean end.
     pub quarantine: Duration,
+    /// Alone or beside others.
+    pub mode: LeaseMode,
+    /// Where the asker waits for it; none: it does not wait.
+    pub line: Option<Line>,
+}
+
+/// Whether a lease is held alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeaseMode {
+    /// By one holder, beside nobody.
+    #[default]
+    Exclusive,
+    /// Beside other shared holders.
+    Shared {
+        /// How many at once, this one included: 1 to [`LEASE_PLACES_MAX`].
+        at_most: u8,
+    },
+}
+
+impl LeaseMode {
+    /// As a column: how many hold it at most, 0 where it is held alone.
+    #[must_use]
+    pub const fn at_most(self) -> u8 {
+        match self {
+            Self::Exclusive => 0,
+            Self::Shared { at_most } => at_most,
+        }
+    }
+
+    /// The mode of a column.
+    #[must_use]
+    pub const fn of(at_most: u8) -> Self {
+        if at_most == 0 { Self::Exclusive } else { Self::Shared { at_most } }
+    }
+}
+
+/// Somebody's standing in line, the same each time it asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Which waiter; random.
+    pub id: [u8; 16],
+    /// How long it waits from now on.
+    pub wait: Duration,
 }
 
 /// A lease in hand: every write of a holder carries it.
@@ -227,10 +284,20 @@ pub struct LeaseAsk {
 pub struct Hold {
     /// What is leased.
     pub resource: Resource,
+    /// Which place of it: 0 for an exclusive hold.
+    pub place: u8,
     /// The holder's fencing token.
     pub token: Token,
     /// Who holds it.
     pub holder: HolderId,
+}
+
+impl Hold {
+    /// The id that its lease lies under.
+    #[must_use]
+    pub fn lease(&self) -> [u8; 16] {
+        lease_place(&self.resource.id(), self.place)
+    }
 }
 
 /// The answer to [`Store::take_lease`].
@@ -239,6 +306,8 @@ pub struct Hold {
 pub enum Taken {
     /// The lease is the asker's.
     Granted {
+        /// Which place of the resource: 0 for an exclusive hold.
+        place: u8,
         /// The fencing token.
         token: Token,
         /// When it ends unless renewed.
@@ -247,6 +316,13 @@ pub enum Taken {
     /// Somebody has it, or it rests; not before this time is it worth asking again.
     Held {
         /// Until the present hold or quarantine ends if nothing is renewed.
+        retry_in: Duration,
+    },
+    /// As [`Taken::Held`], and the asker stands in line for it.
+    Waiting {
+        /// How many came before; roughly, it says how soon to ask again.
+        ahead: u32,
+        /// As above.
         retry_in: Duration,
     },
 }
@@ -343,6 +419,13 @@ pub enum Settlement {
         due_ms: i64,
         /// Where it stands until then.
         state: Owed,
+    },
+    /// About to be sent: in doubt until it is settled again. No try is counted before its end is known.
+    InDoubt,
+    /// Put back by a person: due at `due_ms` (Unix milliseconds), as if it had not been tried.
+    Again {
+        /// Wall-clock time of the next try.
+        due_ms: i64,
     },
 }
 

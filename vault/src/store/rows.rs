@@ -101,7 +101,7 @@ pub struct SessionRow {
 /// A lease; the row is never deleted and its token only grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRow {
-    /// What is leased: an account, a login, a lane of the outbox.
+    /// What is leased: an account or a place of it, a login, a lane of the outbox.
     pub resource: [u8; 16],
     /// Grows by one with every write; the first is 1.
     pub rev: u64,

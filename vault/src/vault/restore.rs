@@ -35,9 +35,7 @@ use crate::{
     model::{Action, VaultId},
     store::{
         FileError, Finding, Progress, StoreError,
-        sqlite::{
-            ReplaceStep, SqliteFile, check_local, check_private, free_name, parent, refuse_in_use, replace, with_suffix,
-        },
+        sqlite::{SqliteFile, check_local, check_private, free_name, parent, refuse_in_use, replace, with_suffix},
     },
 };
 
@@ -146,16 +144,6 @@ pub enum RestoreError {
     },
 }
 
-/// How far a restore is carried out; tests stop it early, as a kill would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests stop where a kill would"))]
-    Begun,
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests stop where a kill would"))]
-    Replaced(ReplaceStep),
-    Anchored,
-}
-
 /// What was learnt of the vault that is there.
 struct Seen {
     present: Present,
@@ -248,17 +236,6 @@ impl Restore {
     /// # Errors
     /// [`RestoreError`]. After [`RestoreError::Anchor`] and where it was killed, the same restore made again completes it.
     pub async fn carry_out(self) -> Result<Restored, RestoreError> {
-        self.carry_out_until(Until::Anchored).await
-    }
-
-    /// Leaves everything as it is.
-    pub async fn abandon(self) {
-        if let Err(error) = self.vault.store.close().await {
-            tracing::debug!(%error, "the copy of a backup that is not restored was not closed");
-        }
-    }
-
-    async fn carry_out_until(self, until: Until) -> Result<Restored, RestoreError> {
         let Self { paths, copy, vault, beginning, plan } = self;
         let detail = format!("a backup of commit {} was restored", plan.backup.counter);
         let begun = beginning.begin(&vault, Action::Restore, &detail).await;
@@ -276,22 +253,19 @@ impl Restore {
             };
             let aside = free_name(&paths.file, &present);
             let there_was_one = fs::symlink_metadata(&paths.file).is_ok();
-            let step = match until {
-                Until::Begun => return Ok(None),
-                Until::Replaced(step) => step,
-                Until::Anchored => ReplaceStep::Done,
-            };
-            replace(&paths.file, copy.path(), &aside, step)?;
-            if until == Until::Anchored {
-                AnchorFile::of(&paths, plan.vault).write_first(&keys, head)?;
-            }
-            Ok(Some((there_was_one.then_some(aside), plan.incarnation)))
+            replace(&paths.file, copy.path(), &aside)?;
+            AnchorFile::of(&paths, plan.vault).write_first(&keys, head)?;
+            let kept = there_was_one.then_some(aside);
+            Ok(Restored { counter: head.counter, incarnation: plan.incarnation, kept })
         })
         .await
-        .map(|done| {
-            let (kept, incarnation) = done.unwrap_or_default();
-            Restored { counter: head.counter, incarnation, kept }
-        })
+    }
+
+    /// Leaves everything as it is.
+    pub async fn abandon(self) {
+        if let Err(error) = self.vault.store.close().await {
+            tracing::debug!(%error, "the copy of a backup that is not restored was not closed");
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use std::{
 };
 
 use latchkey_vault::{
-    AccountId, AccountSecret, CheckIn, CheckOutAsk, Opener, Secret, SystemClock, UnlockWith, Vault, VaultPaths,
-    model::Actor,
+    AccountId, AccountSecret, CheckIn, CheckOutAsk, LeaseMode, Opener, Secret, SystemClock, UnlockWith, Vault,
+    VaultPaths, model::Actor,
 };
 
 use crate::common::{Folder, account};
@@ -21,6 +21,8 @@ use crate::common::{Folder, account};
 /// A process that was started; killed when this is dropped.
 pub(crate) struct Child {
     process: std::process::Child,
+    /// Whether somebody else has waited for it: then its number may be another process' by now.
+    is_gone: bool,
     says: BufReader<ChildStdout>,
     hears: ChildStdin,
 }
@@ -62,7 +64,7 @@ impl Child {
         let mut process = command.spawn().unwrap();
         let says = BufReader::new(process.stdout.take().unwrap());
         let hears = process.stdin.take().unwrap();
-        Self { process, says, hears }
+        Self { process, is_gone: false, says, hears }
     }
 
     /// Its process id.
@@ -102,6 +104,11 @@ impl Child {
         self.process.wait().unwrap();
     }
 
+    /// It has ended, and whoever traced it was told so.
+    pub(crate) fn was_waited_for(&mut self) {
+        self.is_gone = true;
+    }
+
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.wait().unwrap()
     }
@@ -109,8 +116,10 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if !self.is_gone {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
     }
 }
 
@@ -138,6 +147,9 @@ fn a_child_does_what_it_is_told() {
             ("release", [id]) => release_for_ever(folder, id.parse().unwrap()).await,
             ("add", [prefix]) => add_for_ever(folder, prefix).await,
             ("fill", [tmpfs]) => crate::full::fill_a_disk(folder, Path::new(tmpfs)).await,
+            ("rotate", []) => crate::kills::rotate(folder).await,
+            ("remove", [slot]) => crate::kills::remove(folder, slot).await,
+            ("restore", [backup]) => crate::kills::restore(folder, Path::new(backup)).await,
             ("fill-to-limit", []) => crate::full::fill_to_a_limit(folder).await,
             other => panic!("{other:?}"),
         }
@@ -181,6 +193,7 @@ async fn pairs_of(folder: &Path, id: AccountId, pairs: u64, ttl_s: u64) {
         ttl: Duration::from_secs(ttl_s),
         quarantine: Duration::from_millis(100),
         wait: Duration::from_secs(240),
+        mode: LeaseMode::Exclusive,
         purpose: "pair".into(),
     };
     let url = "https://site.test/".parse().unwrap();
@@ -227,6 +240,7 @@ async fn release_for_ever(folder: &Path, id: AccountId) {
         // The one before may have been killed with the account in hand.
         quarantine: Duration::ZERO,
         wait: Duration::from_secs(60),
+        mode: LeaseMode::Exclusive,
         purpose: "release".into(),
     };
     loop {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use latchkey_vault::{
-    AccountError, AccountId, CheckOutAsk, CheckOutError, Clock, ManualClock, NewAccount, NewSlot, Opener, Secret,
-    UnlockError, UnlockWith, Vault, VaultPaths,
+    AccountError, AccountId, CheckOutAsk, CheckOutError, Clock, LeaseMode, ManualClock, NewAccount, NewSlot, Opener,
+    Secret, UnlockError, UnlockWith, Vault, VaultPaths,
     crypto::{SlotKind, SlotRecipient, generate_identity},
     model::{Actor, Fields},
     store::{Finding, StoreError, Tampering},
@@ -161,6 +161,7 @@ pub(crate) fn ask(wait_ms: u64) -> CheckOutAsk {
         ttl: Duration::from_secs(60),
         quarantine: Duration::from_secs(10),
         wait: Duration::from_millis(wait_ms),
+        mode: LeaseMode::Exclusive,
         purpose: "test".into(),
     }
 }

@@ -1,13 +1,16 @@
 //! Key slots added to a vault in use: what opens it then, what is not touched, and what is refused.
 
 use latchkey_vault::{
-    AddSlotError, InitError, NewSlot, Secret, SlotListError, UnlockError, UnlockWith, Vault,
+    AddSlotError, InitError, NewSlot, RekeyError, Secret, SlotListError, UnlockError, UnlockWith, Vault,
     crypto::{ScryptCost, SlotDraft, SlotKind, generate_identity},
     model::Action,
     store::{StoreError, Tampering},
 };
 
-use crate::common::{Folder, account, assert_clean};
+use crate::{
+    common::{Folder, account, assert_clean},
+    rekey::quiet,
+};
 
 /// A slot of this kind and label, and the identity that opens it.
 fn slot(kind: SlotKind, label: &str) -> (Secret, NewSlot) {
@@ -141,6 +144,51 @@ async fn a_vault_is_made_with_slots_that_go_together_only() {
         assert!(matches!(&refused, InitError::Slots(own) if *own == error), "{refused}");
         assert!(!folder.paths.file.exists());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_combined_slot_is_not_left_without_a_recovery_slot() {
+    let folder = Folder::new();
+    let slots = vec![combined().1, slot(SlotKind::Recovery, "paper").1, folder.slot()];
+    let vault = Vault::init(&folder.paths, folder.opener(), slots).await.unwrap();
+    let slots = vault.slots().await.unwrap();
+    let [both, paper, _] = [0, 1, 2].map(|no| slots[no].id);
+    let refused = vault.remove_slot(paper).await;
+    assert!(matches!(refused, Err(RekeyError::NoRecovery)), "{refused:?}");
+    assert_eq!(vault.slots().await.unwrap(), slots);
+    assert_eq!(vault.resealing().await.unwrap(), None);
+    // A second one, and the first may go; or the combined slot does, and then any.
+    vault.add_slot(slot(SlotKind::Recovery, "safe").1).await.unwrap();
+    let safe = vault.slots().await.unwrap()[3].id;
+    vault.remove_slot(paper).await.unwrap();
+    vault.reseal(quiet()).await.unwrap();
+    assert!(matches!(vault.remove_slot(safe).await, Err(RekeyError::NoRecovery)));
+    for id in [both, safe] {
+        vault.remove_slot(id).await.unwrap();
+        vault.reseal(quiet()).await.unwrap();
+    }
+    vault.close().await.unwrap();
+    assert_clean(&folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_added_under_a_root_key_that_is_over_is_refused() {
+    let folder = Folder::new();
+    let (gone, new) = slot(SlotKind::Identity, "gone");
+    let vault = Vault::init(&folder.paths, folder.opener(), vec![folder.slot(), new]).await.unwrap();
+    let other = folder.open().await.unwrap();
+    let id = vault.slots().await.unwrap()[1].id;
+    vault.remove_slot(id).await.unwrap();
+    for stage in ["before the re-seal", "after it"] {
+        let refused = other.add_slot(slot(SlotKind::Identity, "late").1).await;
+        assert!(matches!(refused, Err(AddSlotError::Store(StoreError::Rekeyed))), "{stage}: {refused:?}");
+        vault.reseal(quiet()).await.unwrap();
+    }
+    assert_eq!(vault.slots().await.unwrap().len(), 1);
+    other.close().await.unwrap();
+    vault.close().await.unwrap();
+    assert!(open(&folder, UnlockWith::Identity(gone)).await.is_err());
+    assert_clean(&folder).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

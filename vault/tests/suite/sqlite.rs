@@ -14,7 +14,7 @@ use crate::conformance::{
 };
 
 /// A new store in a folder that lives as long as the file is open.
-fn make(dir: &Path, binder: Arc<dyn Binder>, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+pub(crate) fn make(dir: &Path, binder: Arc<dyn Binder>, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
     make_with(dir, binder, clock, 0)
 }
 

@@ -239,7 +239,9 @@ def rows():
             ("outbox", {"id": ident, "rev": 2, "epoch": 7, "lane": 2, "subject": fixed("subject", 16),
                         "after": fixed("after", 16), "seq": 5 << 20 | 1, "due_ms": -1, "tries": 3, "state": 3,
                         "sealed": sealed}),
-            ("item", {"tag": 1, "id": ident, "rev": 9, "epoch": 7, "ix": None, "open": 0, "sealed": sealed})):
+            ("item", {"tag": 1, "id": ident, "rev": 9, "epoch": 7, "ix": None, "open": 0, "sealed": sealed}),
+            ("waiter", {"id": ident, "rev": 2, "epoch": 7, "resource": fixed("resource", 16), "ticket": 6 << 20 | 1,
+                        "at_most": 3, "holder": fixed("holder", 16), "boot_id": fixed("boot", 16), "until_ms": 3000})):
         yield {"table": table, "columns": columns, "hash": row_hash(columns)}
 
 

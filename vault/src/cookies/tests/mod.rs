@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod flat;
+mod http_state;
 mod merge;
 mod random;
 mod scopes;

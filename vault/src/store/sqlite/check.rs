@@ -28,7 +28,7 @@ use crate::{
     crypto::{Kind, Sum},
     store::{
         AccountRow, AuditRow, BUCKETS, Binder, FileError, Finding, GROUPS, Inspect, ItemRow, LeaseRow, OutboxRow,
-        Progress, RowName, SessionRow, StoreError, Tampering, TotpRow, bucket_of, group_of,
+        Progress, RowName, SessionRow, StoreError, Tampering, TotpRow, WaiterRow, bucket_of, group_of,
     },
 };
 
@@ -46,6 +46,7 @@ enum Batch {
     Accounts(Vec<Stored<AccountRow>>),
     Sessions(Vec<Stored<SessionRow>>),
     Leases(Vec<Stored<LeaseRow>>),
+    Waiters(Vec<Stored<WaiterRow>>),
     Steps(Vec<Stored<TotpRow>>),
     Messages(Vec<Stored<OutboxRow>>),
     Items(Vec<Stored<ItemRow>>),
@@ -122,6 +123,7 @@ impl Checks<'_> {
                 Ok(Batch::Accounts(rows)) => seen.rows(binder, rows, |row| look.account(row)),
                 Ok(Batch::Sessions(rows)) => seen.rows(binder, rows, |row| look.session(row)),
                 Ok(Batch::Leases(rows)) => seen.rows(binder, rows, |_| Ok(())),
+                Ok(Batch::Waiters(rows)) => seen.rows(binder, rows, |_| Ok(())),
                 Ok(Batch::Steps(rows)) => seen.rows(binder, rows, |_| Ok(())),
                 Ok(Batch::Messages(rows)) => seen.rows(binder, rows, |row| look.message(row)),
                 Ok(Batch::Items(rows)) => seen.rows(binder, rows, |row| look.item(row)),
@@ -196,6 +198,7 @@ impl<'a> Reading<'a> {
         self.table(Batch::Accounts)?;
         self.table(Batch::Sessions)?;
         self.table(Batch::Leases)?;
+        self.table(Batch::Waiters)?;
         self.table(Batch::Steps)?;
         self.table(Batch::Messages)?;
         self.table(Batch::Items)?;
@@ -370,7 +373,7 @@ fn joined<T>(ended: thread::Result<T>) -> T {
     ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-const TABLES: [&str; 7] = ["account", "session", "lease", "totp", "outbox", "item", "audit"];
+const TABLES: [&str; 8] = ["account", "session", "lease", "waiter", "totp", "outbox", "item", "audit"];
 const ORPHANS: &str =
     "SELECT s.account FROM session s WHERE NOT EXISTS (SELECT 1 FROM account a WHERE a.id = s.account)
     ORDER BY s.account LIMIT ?1";

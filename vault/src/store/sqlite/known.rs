@@ -21,7 +21,8 @@ use crate::{
     crypto::{Header, Sum},
     store::{
         AccountRow, BUCKETS, Binder, BoundRow, Group, Head, ItemRow, KeyMaterial, LeaseRow, NotAuthentic, OutboxRow,
-        Reloaded, SessionRow, StoreError, Tampering, Top, TotpRow, bucket_range, group_hash, group_of, same_mac,
+        Reloaded, SessionRow, StoreError, Tampering, Top, TotpRow, WaiterRow, bucket_range, group_hash, group_of,
+        same_mac,
     },
 };
 
@@ -151,6 +152,7 @@ pub(super) fn bucket_sum(conn: &Connection, binder: &dyn Binder, bucket: u16) ->
     add_rows::<AccountRow>(conn, binder, bucket, &mut sum)?;
     add_rows::<SessionRow>(conn, binder, bucket, &mut sum)?;
     add_rows::<LeaseRow>(conn, binder, bucket, &mut sum)?;
+    add_rows::<WaiterRow>(conn, binder, bucket, &mut sum)?;
     add_rows::<TotpRow>(conn, binder, bucket, &mut sum)?;
     add_rows::<OutboxRow>(conn, binder, bucket, &mut sum)?;
     add_rows::<ItemRow>(conn, binder, bucket, &mut sum)?;

@@ -10,6 +10,7 @@ mod copy;
 #[cfg(test)]
 pub(crate) mod killing;
 mod known;
+mod leasing;
 mod names;
 mod presence;
 mod profile;
@@ -39,7 +40,7 @@ use std::{
 
 use async_trait::async_trait;
 pub(crate) use profile::{check_local, check_private, create_private, parent, with_suffix};
-pub(crate) use replace::{ReplaceStep, free_name, refuse_in_use, remove_copy, replace, sync_folder};
+pub(crate) use replace::{free_name, refuse_in_use, remove_copy, replace, sync_folder};
 use rusqlite::{Connection, ErrorCode, params};
 pub use schema::SCHEMA_VERSION;
 
@@ -47,7 +48,7 @@ use super::{
     AccountRow, AuditLink, AuditRow, BUCKETS, Begun, Binder, Changes, FileError, FindAccounts, FindItems, FindOutbox,
     Finding, Head, HeldAccount, HeldRows, Hold, Inspect, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit,
     NewIncarnation, NewKeys, OutboxRow, Progress, Rekeying, Renewed, ResealAsk, Reserved, Saved, SessionRow, Settle,
-    StepAsk, Store, StoreError, Taken, Tampering,
+    StepAsk, Store, StoreError, Taken, Tampering, WaiterRow,
 };
 use crate::{
     crypto::{AuditHead, Header, RekeyStage},
@@ -273,7 +274,15 @@ impl Store for SqliteStore {
 
     async fn take_lease(&self, ask: LeaseAsk, audit: Vec<NewAudit>) -> Result<Taken, StoreError> {
         let (clock, presence) = (Arc::clone(&self.clock), Arc::clone(&self.presence));
-        self.writer.submit(move |tx| verbs::take_lease(tx, &ask, &audit, clock.boot(), &presence)).await
+        let take = move |tx: &mut tx::Tx<'_>| {
+            let look = leasing::Look { now: clock.boot(), presence: presence.as_ref() };
+            leasing::take(tx, &ask, &audit, look)
+        };
+        self.writer.submit(take).await
+    }
+
+    async fn leave_line(&self, waiter: [u8; 16]) -> Result<(), StoreError> {
+        self.writer.submit(move |tx| leasing::leave_line(tx, &waiter)).await
     }
 
     async fn renew_lease(&self, hold: Hold, ttl: Duration) -> Result<Renewed, StoreError> {
@@ -293,7 +302,7 @@ impl Store for SqliteStore {
 
     async fn revoke_lease(&self, resource: [u8; 16], audit: Vec<NewAudit>) -> Result<(), StoreError> {
         let clock = Arc::clone(&self.clock);
-        self.writer.submit(move |tx| verbs::revoke_lease(tx, &resource, &audit, clock.boot())).await
+        self.writer.submit(move |tx| leasing::revoke(tx, &resource, &audit, clock.boot())).await
     }
 
     async fn reserve_step(&self, ask: StepAsk, changes: Changes) -> Result<Reserved, StoreError> {
@@ -365,6 +374,14 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<AccountRow>, StoreError> {
         self.blocking(move |readers| readers.accounts(find, after, limit)).await
+    }
+
+    async fn held_leases(&self, of: Option<[u8; 16]>, limit: u32) -> Result<Vec<LeaseRow>, StoreError> {
+        self.blocking(move |readers| readers.held_leases(of, limit)).await
+    }
+
+    async fn waiters(&self, limit: u32) -> Result<Vec<WaiterRow>, StoreError> {
+        self.blocking(move |readers| readers.waiters(limit)).await
     }
 
     async fn lease(&self, resource: [u8; 16]) -> Result<Option<LeaseRow>, StoreError> {

@@ -5,8 +5,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::tx::Tx;
-use crate::store::{BlindIndex, LeaseRow, Name, Resource, StoreError, TotpRow};
+use super::{tables::Table, tx::Tx};
+use crate::store::{BlindIndex, LeaseRow, Name, Resource, StoreError, TotpRow, WaiterRow};
 
 /// The id that a resource's lease lies under, after it was moved there, where need be.
 pub(super) fn lease_id(tx: &mut Tx<'_>, resource: &Resource) -> Result<[u8; 16], StoreError> {
@@ -27,10 +27,19 @@ pub(super) fn totp_id(tx: &mut Tx<'_>, name: &Name) -> Result<BlindIndex, StoreE
     Ok(name.index)
 }
 
-/// Moves a lease from its former name: the same token, the same holder, so that whoever has it keeps it.
+/// Moves a lease from its former name: the same token, the same holder, so that whoever has it keeps it. Those who wait
+/// for it come along, in the order in which they came.
 pub(super) fn move_lease(tx: &mut Tx<'_>, name: &Name) -> Result<(), StoreError> {
     let Some(former) = name.former else { return Ok(()) };
     let Some(old) = tx.load::<LeaseRow>(&former)? else { return Ok(()) };
+    // Nobody waits for what was never leased.
+    for key in WaiterRow::keys(tx.conn, "WHERE resource = ?1", [former.as_slice()])? {
+        if let Some(waiter) = tx.load::<WaiterRow>(&key)? {
+            let rev = waiter.rev + 1;
+            let moved = WaiterRow { resource: name.index, rev, epoch: tx.binder.epoch(), ..waiter.clone() };
+            tx.put(Some(&waiter), &moved)?;
+        }
+    }
     let there = tx.load::<LeaseRow>(&name.index)?;
     tx.remove(&old)?;
     if there.as_ref().is_some_and(|there| there.token >= old.token) {

@@ -29,7 +29,7 @@ use crate::{
     store::{
         AccountRow, AuditLink, AuditRow, Binder, FindAccounts, FindItems, FindOutbox, Finding, Head, HeldAccount,
         HeldRows, Hold, Inspect, ItemRow, KeyMaterial, LeaseRow, Name, OutboxRow, Owed, Progress, Rekeying, RowName,
-        SessionRow, StoreError, Tampering, bucket_of,
+        SessionRow, StoreError, Tampering, WaiterRow, bucket_of, lease_places,
     },
 };
 
@@ -90,12 +90,12 @@ impl Readers {
         known: Option<&HeldRows>,
         now: impl Fn() -> BootStamp,
     ) -> Result<HeldAccount, StoreError> {
-        // An account is leased under its id, which no change of keys changes.
-        let key = &hold.resource.id();
+        // An account is leased under its id, which no change of keys changes, and so are its places.
+        let (key, held) = (&hold.resource.id(), &hold.lease());
         self.read(|conn| {
             self.check_bucket(conn, bucket_of(key))?;
             let binder = self.binder.as_ref();
-            LeaseRow::load_then(conn, binder, key, known.map(|known| &known.lease), |lease| {
+            LeaseRow::load_then(conn, binder, held, known.map(|known| &known.lease), |lease| {
                 let Some(lease) = lease.filter(|lease| lease.is_live(hold.token, hold.holder, now())) else {
                     return Ok(HeldAccount::Fenced);
                 };
@@ -144,6 +144,18 @@ impl Readers {
             self.check_bucket(conn, bucket_of(&resource))?;
             LeaseRow::load(conn, self.binder.as_ref(), &resource)
         })
+    }
+
+    pub(super) fn held_leases(&self, of: Option<[u8; 16]>, limit: u32) -> Result<Vec<LeaseRow>, StoreError> {
+        let (from, to) = of.map_or(([0; 16], [0xff; 17]), |resource| lease_places(&resource));
+        let rest = "WHERE {key} >= ?1 AND {key} < ?2 AND held = 1 ORDER BY {key} LIMIT ?3";
+        self.read(|conn| {
+            self.select(conn, rest, params![from.as_slice(), to.as_slice(), limit], |row: &LeaseRow| row.held)
+        })
+    }
+
+    pub(super) fn waiters(&self, limit: u32) -> Result<Vec<WaiterRow>, StoreError> {
+        self.read(|conn| self.select(conn, "ORDER BY ticket LIMIT ?1", params![limit], |_: &WaiterRow| true))
     }
 
     pub(super) fn items(&self, find: FindItems, limit: u32) -> Result<Vec<ItemRow>, StoreError> {
@@ -222,7 +234,13 @@ impl Readers {
     }
 
     pub(super) fn key_material(&self) -> Result<KeyMaterial, StoreError> {
-        self.read(|conn| verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e)))
+        self.read(|conn| {
+            snapshot(conn, |conn| {
+                // Slots of another root key are no edit: whoever asks is told to unlock again.
+                follow_keys(conn, self.binder.as_ref())?;
+                verbs::read_keys(conn).map_err(|e| database("reading the key slots", &e))
+            })
+        })
     }
 
     /// A copy of one state of the file.

@@ -21,7 +21,7 @@ use crate::{
     crypto::{Header, Rekey, RekeyStage, Sum},
     store::{
         AccountRow, BUCKETS, Begun, Binder, ItemRow, KeyMaterial, LeaseRow, Name, NewAudit, NotAuthentic, OutboxRow,
-        ResealAsk, SessionRow, StoreError, TotpRow, bucket_of, bucket_range,
+        ResealAsk, SessionRow, StoreError, TotpRow, WaiterRow, bucket_of, bucket_range,
     },
 };
 
@@ -34,6 +34,7 @@ pub(super) struct Prepared {
     accounts: Vec<Ready<AccountRow>>,
     sessions: Vec<Ready<SessionRow>>,
     leases: Vec<Ready<LeaseRow>>,
+    waiters: Vec<Ready<WaiterRow>>,
     messages: Vec<Ready<OutboxRow>>,
     items: Vec<Ready<ItemRow>>,
     /// Leases and spent steps that still lie under names of the epoch before.
@@ -95,6 +96,7 @@ pub(super) fn write(tx: &mut Tx<'_>, prepared: &Prepared) -> Result<(bool, Keep)
     put_all(tx, &prepared.accounts)?;
     put_all(tx, &prepared.sessions)?;
     put_all(tx, &prepared.leases)?;
+    put_all(tx, &prepared.waiters)?;
     put_all(tx, &prepared.messages)?;
     put_all(tx, &prepared.items)?;
     prepared.moved_leases.iter().try_for_each(|name| names::move_lease(tx, name))?;
@@ -120,25 +122,16 @@ pub(super) fn leftovers(tx: &mut Tx<'_>, ask: &ResealAsk, now_ms: i64) -> Result
     ask.lanes.iter().try_for_each(|lane| names::move_lease(tx, lane))?;
     let (mut bucket, mut removed) = (rekey.bucket, 0);
     while usize::from(bucket) < BUCKETS && removed < ROWS_MAX {
-        let leases = older_keys::<LeaseRow>(tx, bucket)?;
-        for key in &leases {
-            if let Some(lease) = tx.load::<LeaseRow>(key)? {
-                tx.remove(&lease)?;
-            }
-        }
-        let steps = older_keys::<TotpRow>(tx, bucket)?;
-        for key in &steps {
-            if let Some(step) = tx.load::<TotpRow>(key)? {
-                tx.remove(&step)?;
-            }
-        }
-        if !steps.is_empty() {
+        let leases = remove_older::<LeaseRow>(tx, bucket)?;
+        let waiters = remove_older::<WaiterRow>(tx, bucket)?;
+        let steps = remove_older::<TotpRow>(tx, bucket)?;
+        if steps > 0 {
             // Whatever secret comes back under another name: no step that may have been sent is sent again.
             let header = tx.header_mut();
             header.steps_spent_until_ms = header.steps_spent_until_ms.max(now_ms);
         }
-        removed += leases.len() + steps.len();
-        if leases.len().max(steps.len()) < ROWS_MAX {
+        removed += leases + waiters + steps;
+        if leases.max(waiters).max(steps) < ROWS_MAX {
             bucket += 1;
         }
     }
@@ -202,6 +195,7 @@ impl Prepared {
             accounts: Vec::new(),
             sessions: Vec::new(),
             leases: Vec::new(),
+            waiters: Vec::new(),
             messages: Vec::new(),
             items: Vec::new(),
             moved_leases: Vec::new(),
@@ -234,13 +228,16 @@ impl Prepared {
         }
         let mut sessions = std::mem::take(&mut self.sessions);
         let mut leases = std::mem::take(&mut self.leases);
+        let mut waiters = std::mem::take(&mut self.waiters);
         let mut messages = std::mem::take(&mut self.messages);
         let mut items = std::mem::take(&mut self.items);
         self.add_plain(conn, binder, &mut sessions)?;
         self.add_plain(conn, binder, &mut leases)?;
+        self.add_plain(conn, binder, &mut waiters)?;
         self.add_plain(conn, binder, &mut messages)?;
         self.add_plain(conn, binder, &mut items)?;
-        (self.sessions, self.leases, self.messages, self.items) = (sessions, leases, messages, items);
+        (self.sessions, self.leases, self.waiters) = (sessions, leases, waiters);
+        (self.messages, self.items) = (messages, items);
         Ok(())
     }
 
@@ -323,6 +320,7 @@ fn has_older_rows(tx: &Tx<'_>, bucket: u16) -> Result<bool, StoreError> {
     Ok(has_older::<AccountRow>(tx, bucket)?
         || has_older::<SessionRow>(tx, bucket)?
         || has_older::<LeaseRow>(tx, bucket)?
+        || has_older::<WaiterRow>(tx, bucket)?
         || has_older::<OutboxRow>(tx, bucket)?
         || has_older::<ItemRow>(tx, bucket)?)
 }
@@ -331,8 +329,15 @@ fn has_older<T: Table>(tx: &Tx<'_>, bucket: u16) -> Result<bool, StoreError> {
     Ok(!older::<T>(tx, bucket, T::REBOUND_WHERE, 1)?.is_empty())
 }
 
-fn older_keys<T: Table>(tx: &Tx<'_>, bucket: u16) -> Result<Vec<[u8; 16]>, StoreError> {
-    older::<T>(tx, bucket, "", ROWS_MAX)
+/// Removes rows of another epoch than the current one, as many as may be at once; says how many.
+fn remove_older<T: Table>(tx: &mut Tx<'_>, bucket: u16) -> Result<usize, StoreError> {
+    let keys = older::<T>(tx, bucket, "", ROWS_MAX)?;
+    for key in &keys {
+        if let Some(row) = tx.load::<T>(key)? {
+            tx.remove(&row)?;
+        }
+    }
+    Ok(keys.len())
 }
 
 /// The keys of rows of another epoch than the current one.

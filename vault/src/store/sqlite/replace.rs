@@ -15,24 +15,13 @@ use super::{
 };
 use crate::store::{FileError, StoreError};
 
-/// How far a replacement is to go; tests stop it early, as a kill would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum ReplaceStep {
-    /// The present file has a second name.
-    Kept,
-    /// Its log has followed it.
-    LogMoved,
-    /// The new file is in its place.
-    Done,
-}
-
 /// Puts the closed and synced file `complete`, which lies beside the vault, in the vault's place; what was there is kept
 /// under `aside`, which has to be free.
 ///
 /// # Errors
 /// [`FileError::InUse`] while a process uses the vault; [`StoreError::Io`]: then the vault is as it was, or without its
 /// log, and the call can be repeated.
-pub(crate) fn replace(path: &Path, complete: &Path, aside: &Path, until: ReplaceStep) -> Result<(), StoreError> {
+pub(crate) fn replace(path: &Path, complete: &Path, aside: &Path) -> Result<(), StoreError> {
     let io = |during| move |source| StoreError::Io { during, source };
     refuse_in_use(path)?;
     let turns = Turns::open(path)?;
@@ -42,9 +31,6 @@ pub(crate) fn replace(path: &Path, complete: &Path, aside: &Path, until: Replace
     if fs::symlink_metadata(path).is_ok() {
         fs::hard_link(path, aside).map_err(io("keeping the present vault under another name"))?;
     }
-    if until == ReplaceStep::Kept {
-        return Ok(());
-    }
     for suffix in ["-wal", "-journal"] {
         absent_is_fine(fs::rename(with_suffix(path, suffix), with_suffix(aside, suffix)))
             .map_err(io("moving the present vault's log aside"))?;
@@ -52,9 +38,6 @@ pub(crate) fn replace(path: &Path, complete: &Path, aside: &Path, until: Replace
     absent_is_fine(fs::remove_file(with_suffix(path, "-shm"))).map_err(io("removing the index of the log"))?;
     // Before the new file appears: SQLite would play whatever log lies beside it into it.
     sync_folder(path)?;
-    if until == ReplaceStep::LogMoved {
-        return Ok(());
-    }
     fs::rename(complete, path).map_err(io("putting the new vault in its place"))?;
     sync_folder(path)
 }

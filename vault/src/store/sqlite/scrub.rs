@@ -1,7 +1,8 @@
 //! Taking bytes that no row uses any more out of the file and its log.
 //!
-//! What is deleted is overwritten, but where SQLite splits a page it leaves copies of what it moved in the free space of
-//! the old one. So the file is written anew, and the log emptied. Knows no rows.
+//! What is deleted is overwritten (`secure_delete`), but where SQLite lays a page out anew, the cells that it moves stay in
+//! the page's free space as they were, and nothing that is done to them afterwards reaches there. So the file is written
+//! anew, and the log emptied. Knows no rows.
 
 use std::{path::Path, time::Duration};
 

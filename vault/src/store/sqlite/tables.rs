@@ -2,6 +2,8 @@
 //!
 //! Whether a row may be written is decided elsewhere.
 
+mod waiter;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::database;
@@ -231,8 +233,9 @@ impl Table for LeaseRow {
         "resource",
         "resource, rev, epoch, incarnation, n, held, holder, boot_id, until_ms, free_at_ms, mac"
     );
-    // Those of names are moved where their names are known.
-    const REBOUND_WHERE: &'static str = "AND EXISTS (SELECT 1 FROM account WHERE account.id = lease.resource)";
+    // Those of names are moved where their names are known. The places of an account have all but its last byte.
+    const REBOUND_WHERE: &'static str = "AND (SELECT substr(account.id, 1, 15) FROM account
+        WHERE account.id >= substr(lease.resource, 1, 15) ORDER BY account.id LIMIT 1) = substr(lease.resource, 1, 15)";
 
     fn bytes(&self) -> usize {
         0

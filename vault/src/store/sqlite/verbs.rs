@@ -9,12 +9,10 @@ use crate::{
     crypto::{EPOCHS_MAX, SLOT_MAX_BYTES, Sealed},
     model::{AccountId, BootStamp},
     store::{
-        AccountRow, Changes, Claim, Claimant, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseRow, NewAudit, NewIncarnation,
-        OutboxRow, Renewed, Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Taken,
-        Token, TotpRow, claim,
+        AccountRow, Changes, Hold, ItemRow, KeyMaterial, LeaseRow, NewAudit, NewIncarnation, OutboxRow, Owed, Renewed,
+        Reserved, RowName, Saved, SessionRow, Settle, Settlement, StepAsk, StoreError, Token, TotpRow, lease_place,
         sqlite::{
-            database, names,
-            presence::Presence,
+            database, leasing, names,
             tables::{Table, one},
         },
     },
@@ -37,54 +35,6 @@ pub(super) fn remove_account(tx: &mut Tx<'_>, id: AccountId, rev: u64, audit: &[
     tx.remove(&account)?;
     record_all(tx, audit, None)?;
     Ok((Saved::Done, Keep::Yes))
-}
-
-pub(super) fn take_lease(
-    tx: &mut Tx<'_>,
-    ask: &LeaseAsk,
-    audit: &[NewAudit],
-    now: BootStamp,
-    presence: &Presence,
-) -> Verb<Taken> {
-    let resource = names::lease_id(tx, &ask.resource)?;
-    let old = tx.load::<LeaseRow>(&resource)?;
-    let holder_is_dead = || old.as_ref().is_some_and(|old| presence.is_dead(old.holder));
-    let claimant = Claimant { incarnation: tx.binder.incarnation(), quarantine_ms: ms(ask.quarantine) };
-    match claim(old.as_ref(), claimant, now, holder_is_dead) {
-        Claim::Wait(retry_in) => Ok((Taken::Held { retry_in }, Keep::No)),
-        Claim::Restamp => {
-            let Some(old) = old else { return Ok((Taken::Held { retry_in: ask.quarantine }, Keep::No)) };
-            let rest = resting(&old, now);
-            tx.put(Some(&old), &rest)?;
-            Ok((Taken::Held { retry_in: Duration::from_millis(rest.quarantine_ms()) }, Keep::Yes))
-        }
-        Claim::Revoke => {
-            let Some(old) = old else { return Ok((Taken::Held { retry_in: ask.quarantine }, Keep::No)) };
-            let quarantine_ms = old.quarantine_ms().max(claimant.quarantine_ms);
-            let token = next_token(tx, Some(&old));
-            let rest = LeaseRow { token, held: false, free_at_ms: now.ms + quarantine_ms, ..resting(&old, now) };
-            tx.put(Some(&old), &rest)?;
-            Ok((Taken::Held { retry_in: Duration::from_millis(quarantine_ms) }, Keep::Yes))
-        }
-        Claim::Grant => {
-            let token = next_token(tx, old.as_ref());
-            let lease = LeaseRow {
-                resource,
-                rev: old.as_ref().map_or(1, |old| old.rev + 1),
-                epoch: tx.binder.epoch(),
-                token,
-                held: true,
-                holder: ask.holder,
-                boot_id: now.boot_id,
-                until_ms: now.ms + ms(ask.ttl),
-                free_at_ms: now.ms + ms(ask.ttl) + ms(ask.quarantine),
-            };
-            tx.put(old.as_ref(), &lease)?;
-            record_all(tx, audit, Some(token))?;
-            let until = BootStamp { boot_id: now.boot_id, ms: lease.until_ms };
-            Ok((Taken::Granted { token, until }, Keep::Yes))
-        }
-    }
 }
 
 pub(super) fn renew_lease(tx: &mut Tx<'_>, hold: &Hold, ttl: Duration, now: BootStamp) -> Verb<Renewed> {
@@ -113,22 +63,12 @@ pub(super) fn check_in(tx: &mut Tx<'_>, holds: &[Hold], changes: &Changes, now: 
     let saved = save_held(tx, holds, changes, now)?;
     if saved.1 == Keep::Yes
         && let Some(hold) = holds.first()
-        && let Some(old) = tx.load::<LeaseRow>(&hold.resource.id())?
+        && let Some(old) = tx.load::<LeaseRow>(&hold.lease())?
     {
         let free = LeaseRow { rev: old.rev + 1, held: false, until_ms: 0, free_at_ms: 0, ..old.clone() };
         tx.put(Some(&old), &free)?;
     }
     Ok(saved)
-}
-
-pub(super) fn revoke_lease(tx: &mut Tx<'_>, resource: &[u8; 16], audit: &[NewAudit], now: BootStamp) -> Verb<()> {
-    if let Some(old) = tx.load::<LeaseRow>(resource)?.filter(|old| old.held) {
-        // The token grows, so that the holder is fenced even should its clock stand still.
-        let token = next_token(tx, Some(&old));
-        tx.put(Some(&old), &LeaseRow { token, held: false, ..resting(&old, now) })?;
-    }
-    record_all(tx, audit, None)?;
-    Ok(((), Keep::Yes))
 }
 
 pub(super) fn reserve_step(tx: &mut Tx<'_>, ask: &StepAsk, changes: &Changes, now: BootStamp) -> Verb<Reserved> {
@@ -160,14 +100,20 @@ pub(super) fn settle(tx: &mut Tx<'_>, settled: &[Settle], changes: &Changes) -> 
             let row = RowName { kind: crate::crypto::Kind::Outbox as u8, id: *one.id.as_bytes() };
             return Ok((Saved::Stale(row), Keep::No));
         };
-        match one.how {
-            Settlement::Gone => tx.remove(&old)?,
-            Settlement::Later { due_ms, state } => {
-                // The body is bound to revision 1 for good: only where the message stands changes.
-                let later = OutboxRow { rev: old.rev + 1, due_ms, state, tries: old.tries + 1, ..old.clone() };
-                tx.put(Some(&old), &later)?;
+        let (due_ms, state, tries) = match one.how {
+            Settlement::Gone => {
+                tx.remove(&old)?;
+                continue;
             }
-        }
+            Settlement::Later { due_ms, state } => (due_ms, state, old.tries + 1),
+            Settlement::InDoubt => (old.due_ms, Owed::Ambiguous, old.tries),
+            // One whose answer was lost is still looked up first.
+            Settlement::Again { due_ms } if old.state == Owed::Ambiguous => (due_ms, Owed::Ambiguous, 0),
+            Settlement::Again { due_ms } => (due_ms, Owed::Due, 0),
+        };
+        // The body is bound to revision 1 for good: only where the message stands changes.
+        let stands = OutboxRow { rev: old.rev + 1, due_ms, state, tries, ..old.clone() };
+        tx.put(Some(&old), &stands)?;
     }
     Ok(kept(apply(tx, changes)?))
 }
@@ -195,6 +141,7 @@ pub(super) fn begin_incarnation(tx: &mut Tx<'_>, begin: NewIncarnation, audit: &
     header.incarnation = next;
     header.incarnation_since_ms = begin.since_ms;
     header.steps_spent_until_ms = header.steps_spent_until_ms.max(begin.steps_spent_until_ms);
+    leasing::dismiss_all(tx)?;
     record_all(tx, audit, None)?;
     Ok((Saved::Done, Keep::Yes))
 }
@@ -251,8 +198,16 @@ fn apply(tx: &mut Tx<'_>, changes: &Changes) -> Result<Saved, StoreError> {
             return Ok(Saved::Stale(stale));
         }
     }
+    for (id, rev) in &changes.replaced {
+        match tx.load::<OutboxRow>(id.as_bytes())?.filter(|old| old.rev == *rev) {
+            Some(old) => tx.remove(&old)?,
+            None => return Ok(Saved::Stale(RowName { kind: crate::crypto::Kind::Outbox as u8, id: *id.as_bytes() })),
+        }
+    }
     for message in &changes.outbox {
-        let message = OutboxRow { seq: tx.next_serial(), ..message.clone() };
+        // One that stands in for others has their place already.
+        let seq = if message.seq == 0 { tx.next_serial() } else { message.seq };
+        let message = OutboxRow { seq, ..message.clone() };
         if let Some(stale) = advance(tx, &message, message.rev)? {
             return Ok(Saved::Stale(stale));
         }
@@ -302,18 +257,18 @@ fn live(tx: &mut Tx<'_>, hold: &Hold, now: BootStamp) -> Result<Option<LeaseRow>
         // Granted before a backup was restored: whatever the row says, it is of another life of the vault.
         return Ok(None);
     }
-    let resource = names::lease_id(tx, &hold.resource)?;
+    let resource = lease_place(&names::lease_id(tx, &hold.resource)?, hold.place);
     let lease = tx.load::<LeaseRow>(&resource)?;
     Ok(lease.filter(|lease| lease.is_live(hold.token, hold.holder, now)))
 }
 
 /// The lease whose hold is over and whose quarantine starts now.
-fn resting(old: &LeaseRow, now: BootStamp) -> LeaseRow {
+pub(super) fn resting(old: &LeaseRow, now: BootStamp) -> LeaseRow {
     let free_at_ms = now.ms + old.quarantine_ms();
     LeaseRow { rev: old.rev + 1, boot_id: now.boot_id, until_ms: now.ms, free_at_ms, ..old.clone() }
 }
 
-fn next_token(tx: &Tx<'_>, old: Option<&LeaseRow>) -> Token {
+pub(super) fn next_token(tx: &Tx<'_>, old: Option<&LeaseRow>) -> Token {
     Token { incarnation: tx.binder.incarnation(), n: old.map_or(1, |old| old.token.n + 1) }
 }
 
@@ -326,7 +281,7 @@ fn kept(saved: Saved) -> (Saved, Keep) {
     (saved, keep)
 }
 
-fn ms(duration: Duration) -> u64 {
+pub(super) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
 

@@ -1,4 +1,4 @@
-//! A restore that is killed between any two of its steps, and what the header says afterwards.
+//! What a restore does with the log of the vault that it replaces, what the header says afterwards, and old keys.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -7,7 +7,6 @@ use crate::{
     ManualClock, NewAccount, NewSlot, Secret,
     crypto::{SlotKind, SlotRecipient, generate_identity},
     model::{Actor, Fields},
-    store::Tampering,
 };
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -75,35 +74,6 @@ fn account(username: &str) -> NewAccount {
         tags: Vec::new(),
         notes: String::new(),
         origin: None,
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_restore_killed_after_any_step_leaves_a_vault_that_opens_or_that_the_next_restore_completes() {
-    for (until, left) in [
-        (Until::Begun, Some(2)),
-        (Until::Replaced(ReplaceStep::Kept), Some(2)),
-        (Until::Replaced(ReplaceStep::LogMoved), Some(2)),
-        (Until::Replaced(ReplaceStep::Done), None),
-        (Until::Anchored, Some(1)),
-    ] {
-        let world = World::new().await;
-        let _ = world.prepare(false).await.unwrap().carry_out_until(until).await.unwrap();
-        // What a kill leaves of the working copy is in nobody's way.
-        fs::write(with_suffix(&world.paths.file, COPY), b"half").unwrap();
-        match left {
-            Some(accounts) => assert_eq!(world.accounts().await, accounts, "{until:?}"),
-            None => match world.open().await.map(|_| ()) {
-                Err(UnlockError::Store(StoreError::Tampered { class: Tampering::Rollback, .. })) => {}
-                other => panic!("{until:?}: {other:?}"),
-            },
-        }
-        let restore = world.prepare(false).await.unwrap();
-        let earlier = restore.plan().incarnation;
-        let done = restore.carry_out().await.unwrap();
-        assert_eq!((world.accounts().await, done.incarnation), (1, earlier), "{until:?}");
-        assert!(fs::symlink_metadata(done.kept.unwrap()).is_ok());
-        assert!(fs::symlink_metadata(with_suffix(&world.paths.file, COPY)).is_err(), "nothing is left lying about");
     }
 }
 

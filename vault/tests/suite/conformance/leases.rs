@@ -150,6 +150,7 @@ pub(super) async fn a_check_in_writes_everything_and_frees_or_nothing_and_keeps(
         items: vec![item(1, 1)],
         outbox: vec![message(1, 1)],
         audit: vec![entry(1)],
+        ..Changes::default()
     };
     let stale = Saved::Stale(RowName { kind: Kind::Account as u8, id: [1; 16] });
     assert_eq!(bench.store.check_in(vec![hold], back(3)).await.unwrap(), stale);

@@ -4,6 +4,7 @@
 
 mod group;
 pub(crate) mod leases;
+mod lines;
 mod outbox;
 mod rows;
 
@@ -13,8 +14,8 @@ use latchkey_vault::{
     AccountId, Clock, HolderId, KeyBinder, ManualClock, MessageId, VaultId,
     crypto::{FORMAT_VERSION, Header, Keyring, Sealed},
     store::{
-        AccountRow, Binder, Changes, Hold, ItemRow, KeyMaterial, Lane, LeaseAsk, Name, NewAudit, OutboxRow, Owed,
-        SessionRow, Store, Taken, Token, sqlite::SCHEMA_VERSION,
+        AccountRow, Binder, Changes, Hold, ItemRow, KeyMaterial, Lane, LeaseAsk, LeaseMode, Name, NewAudit, OutboxRow,
+        Owed, SessionRow, Store, Taken, Token, sqlite::SCHEMA_VERSION,
     },
 };
 
@@ -61,10 +62,21 @@ pub(crate) async fn exercise(make: impl AsyncFn(Arc<dyn Binder>, Arc<dyn Clock>)
             every_write_of_a_lease_is_the_next_revision_and_a_clean_end_leaves_no_times,
             a_totp_step_is_reserved_once_and_only_forward,
         }
+        lines {
+            whoever_came_first_has_it_first_and_nobody_overtakes,
+            whoever_leaves_or_is_late_falls_out_of_line,
+            whoever_does_not_ask_again_falls_out_of_line,
+            nobody_waits_across_a_boot,
+            as_many_share_it_as_each_of_them_allows,
+            an_exclusive_waiter_stops_new_shared_ones,
+            all_who_share_it_are_revoked_and_each_rests,
+        }
         outbox {
             messages_keep_the_order_of_their_arrival,
             a_message_is_due_by_lane_time_and_state,
             messages_are_settled_together_or_not_at_all,
+            only_the_end_of_a_try_counts_it_and_a_person_begins_anew,
+            a_message_stands_in_for_others_all_or_none_of_them,
             the_audit_has_no_gaps_and_grants_carry_their_token,
         }
         group {
@@ -118,8 +130,10 @@ impl Bench {
         let taken = self.store.take_lease(asked.clone(), vec![]);
         async move {
             match taken.await.unwrap() {
-                Taken::Granted { token, .. } => Hold { resource: asked.resource, token, holder: asked.holder },
-                held @ Taken::Held { .. } => panic!("{at}: {held:?}"),
+                Taken::Granted { place, token, .. } => {
+                    Hold { resource: asked.resource, place, token, holder: asked.holder }
+                }
+                held => panic!("{at}: {held:?}"),
             }
         }
     }
@@ -131,7 +145,8 @@ impl Bench {
 
 fn ask(resource: u8, holder: u8) -> LeaseAsk {
     let (ttl, quarantine) = (TTL, QUARANTINE);
-    LeaseAsk { resource: [resource; 16].into(), holder: HolderId::from_bytes([holder; 16]), ttl, quarantine }
+    let holder = HolderId::from_bytes([holder; 16]);
+    LeaseAsk { resource: [resource; 16].into(), holder, ttl, quarantine, mode: LeaseMode::Exclusive, line: None }
 }
 
 /// What is sealed in it does not matter to a store.

@@ -74,6 +74,45 @@ pub(super) async fn messages_are_settled_together_or_not_at_all(bench: &Bench) {
     assert_eq!(bench.audit_ids().await, [1]);
 }
 
+pub(super) async fn only_the_end_of_a_try_counts_it_and_a_person_begins_anew(bench: &Bench) {
+    let outbox = vec![message(1, 1)];
+    assert_eq!(bench.store.save(Changes { outbox, ..Changes::default() }).await.unwrap(), Saved::Done);
+    let later = |state| Settlement::Later { due_ms: WALL_MS + 9, state };
+    let again = Settlement::Again { due_ms: WALL_MS + 1 };
+    for (rev, how, want) in [
+        (1, Settlement::InDoubt, (0, WALL_MS, Owed::Ambiguous)),
+        (2, later(Owed::Due), (1, WALL_MS + 9, Owed::Due)),
+        (3, Settlement::InDoubt, (1, WALL_MS + 9, Owed::Ambiguous)),
+        (4, later(Owed::Ambiguous), (2, WALL_MS + 9, Owed::Ambiguous)),
+        (5, again, (0, WALL_MS + 1, Owed::Ambiguous)),
+        (6, later(Owed::Stuck), (1, WALL_MS + 9, Owed::Stuck)),
+        (7, again, (0, WALL_MS + 1, Owed::Due)),
+    ] {
+        let settled = vec![settle(1, rev, how)];
+        assert_eq!(bench.store.settle(settled, Changes::default()).await.unwrap(), Saved::Done);
+        let OutboxRow { tries, due_ms, state, .. } = bench.store.outbox(FindOutbox::All, 9).await.unwrap()[0];
+        assert_eq!((tries, due_ms, state), want, "{how:?} at revision {rev}");
+    }
+}
+
+pub(super) async fn a_message_stands_in_for_others_all_or_none_of_them(bench: &Bench) {
+    let outbox = vec![message(1, 1), message(2, 1), message(3, 1)];
+    assert_eq!(bench.store.save(Changes { outbox, ..Changes::default() }).await.unwrap(), Saved::Done);
+    let first = bench.store.outbox(FindOutbox::All, 9).await.unwrap()[0].seq;
+    let one = MessageId::from_bytes([1; 16]);
+    let for_both = |rev| Changes {
+        outbox: vec![OutboxRow { seq: first, ..message(9, 1) }],
+        replaced: vec![(one, 1), (MessageId::from_bytes([2; 16]), rev)],
+        ..Changes::default()
+    };
+    assert_eq!(bench.store.save(for_both(2)).await.unwrap(), stale(2), "one of them was changed meanwhile");
+    assert_eq!(bench.store.outbox(FindOutbox::All, 9).await.unwrap().len(), 3);
+    assert_eq!(bench.store.save(for_both(1)).await.unwrap(), Saved::Done);
+    let left = bench.store.outbox(FindOutbox::All, 9).await.unwrap();
+    let left: Vec<_> = left.iter().map(|row| row.id.as_bytes()[0]).collect();
+    assert_eq!(left, [9, 3], "it has the place of the first");
+}
+
 pub(super) async fn the_audit_has_no_gaps_and_grants_carry_their_token(bench: &Bench) {
     let audit = |ids: &[u8]| ids.iter().map(|id| entry(*id)).collect::<Vec<_>>();
     assert_eq!(

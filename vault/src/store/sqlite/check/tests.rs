@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::Arc;
+
 use super::*;
 use crate::{
     crypto::Sealed,
@@ -42,10 +44,13 @@ impl Inspect for Refuses {
     }
 }
 
-/// Collects what is said of the progress, each state once.
-fn told() -> (Progress, std::sync::Arc<Mutex<Vec<(u64, u64)>>>) {
-    let told = std::sync::Arc::new(Mutex::new(Vec::new()));
-    let to = std::sync::Arc::clone(&told);
+/// Each state that was told of, once: how many are done, of how many.
+type Told = Arc<Mutex<Vec<(u64, u64)>>>;
+
+/// Collects what is said of the progress.
+fn told() -> (Progress, Told) {
+    let told = Told::default();
+    let to = Arc::clone(&told);
     let progress = move |done, all| {
         let mut told = to.lock().unwrap();
         if told.last() != Some(&(done, all)) {
