@@ -89,6 +89,30 @@ async fn a_totp_step_that_is_spent_stays_spent_under_every_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lease_and_spent_steps_that_nobody_asks_for_meanwhile_move_with_their_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = filled(dir.path()).await;
+    let found = vault.find_login("site.test", "user-1").await.unwrap().unwrap();
+    let account = vault.opened(found.id).await.unwrap();
+    let credential = || Leased::Named(Arc::new(Named::credential(account.id, &account.record)));
+    let lease = vault.take(credential(), &ask(), None).await.unwrap().unwrap();
+    let totp = Named::totp(&Totp::parse(account.record.fields.totp.as_ref().unwrap()).unwrap());
+    let reserve = async |step: u64| {
+        let (hold, secret) = (vault.hold(&lease).unwrap(), vault.name_of(&totp).unwrap());
+        let ask = StepAsk { hold, secret, step, begins_ms: vault.now_ms() + 1 };
+        vault.store.reserve_step(ask, Changes::default()).await.unwrap()
+    };
+    assert_eq!(reserve(100).await, Reserved::Step(100));
+    vault.rotate_keys().await.unwrap();
+    vault.reseal(Box::new(|_, _| ())).await.unwrap();
+    assert!(vault.take(credential(), &ask(), None).await.unwrap().is_err(), "it is held");
+    assert_eq!(reserve(100).await, Reserved::Spent { last: 100 });
+    assert_eq!(reserve(101).await, Reserved::Step(101));
+    vault.release(&lease, None, "done").await.unwrap();
+    vault.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn steps_whose_account_is_gone_leave_a_floor_behind() {
     let dir = tempfile::tempdir().unwrap();
     let vault = filled(dir.path()).await;

@@ -2,6 +2,9 @@
 //!
 //! Knows no event: what an entry says is sealed.
 
+#[cfg(test)]
+mod tests;
+
 use rusqlite::{Connection, Row, params};
 
 use super::{

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     KeyBinder,
-    crypto::{FORMAT_VERSION, Header, Keyring},
+    crypto::{FORMAT_VERSION, Header, Keyring, Kind, Place},
     model::VaultId,
-    store::KeyMaterial,
+    store::{KeyMaterial, NewAudit},
 };
 
 pub(super) struct File {
@@ -92,6 +92,18 @@ impl File {
         tx.seal(0).unwrap();
         self.conn.execute_batch("COMMIT").unwrap();
         done
+    }
+
+    /// A commit of this many audit entries, under one link.
+    pub(super) fn link(&self, entries: u16) {
+        let links = self.known().header.audit.first().map_or(0, |head| head.links);
+        self.commit(|tx| {
+            for n in 1..=entries {
+                let id = id_in(u16::try_from(links).unwrap(), n);
+                let sealed = self.keys.seal(Place { kind: Kind::Audit, id, rev: 1 }, b"event").unwrap();
+                tx.record(&NewAudit { id, sealed }, None).unwrap();
+            }
+        });
     }
 
     /// What the file's header vouches for.

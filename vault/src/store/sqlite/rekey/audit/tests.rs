@@ -7,24 +7,12 @@ use rusqlite::types::Value;
 use super::*;
 use crate::{
     crypto::{Header, RekeyStage},
-    store::{Finding, NewAudit, sqlite::testing::File},
+    store::{Finding, sqlite::testing::File},
 };
 
-/// A commit of this many entries.
-fn link(file: &File, entries: usize) {
-    file.commit(|tx| {
-        for _ in 0..entries {
-            let mut id = [0; 16];
-            ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id).unwrap();
-            let sealed = file.keys.seal(Place { kind: Kind::Audit, id, rev: 1 }, b"event").unwrap();
-            tx.record(&NewAudit { id, sealed }, None).unwrap();
-        }
-    });
-}
-
-fn chain_of(links: &[usize]) -> File {
+fn chain_of(links: &[u16]) -> File {
     let file = File::new();
-    links.iter().for_each(|entries| link(&file, *entries));
+    links.iter().for_each(|entries| file.link(*entries));
     file
 }
 
@@ -65,7 +53,7 @@ fn links_are_made_again_until_a_commit_is_full_and_the_chain_holds_in_between() 
     let head = file.known().header.audit.remove(0);
     assert_eq!((head.link, rekey.old_link), (rekey.new_link, rekey.new_link));
     // What is written next follows the links of now.
-    link(&file, 3);
+    file.link(3);
     assert_eq!(found(&file, &file.known().header), []);
 }
 
@@ -104,8 +92,8 @@ fn a_chain_that_was_edited_is_not_made_again() {
 fn the_chain_of_a_fork_is_as_long_and_of_the_same_keys_and_not_this_vaults() {
     let ours = chain_of(&[2, 3]);
     let theirs = ours.fork();
-    link(&ours, 2);
-    link(&theirs, 2);
+    ours.link(2);
+    theirs.link(2);
     for table in ["audit", "audit_link"] {
         put_in_place(&ours, &theirs, table);
     }
@@ -115,8 +103,8 @@ fn the_chain_of_a_fork_is_as_long_and_of_the_same_keys_and_not_this_vaults() {
     // Not even where it parts from ours behind the links that were made again already.
     let long = chain_of(&[1000, 1000, 1]);
     let other = long.fork();
-    link(&long, 1);
-    link(&other, 1);
+    long.link(1);
+    other.link(1);
     let long = long.rotated();
     let rekey = relinked(&long, Rekey::begun()).unwrap();
     assert_eq!(rekey.links, 2);
