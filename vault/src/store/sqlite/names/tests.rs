@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     model::HolderId,
     store::{
-        Token,
+        LeaseMode, Token,
         sqlite::testing::{File, id_in},
     },
 };
@@ -60,6 +60,35 @@ fn a_lease_moves_with_its_holder_and_of_two_the_newer_token_counts() {
             }
         });
     }
+}
+
+#[test]
+fn those_who_wait_for_a_lease_move_with_it_in_their_order() {
+    let (former, index, elsewhere) = (id_in(1, 1), id_in(2, 2), id_in(3, 3));
+    let waiter = |n: u16, resource, rev| WaiterRow {
+        id: id_in(9, n),
+        rev,
+        epoch: 1,
+        resource,
+        ticket: n.into(),
+        mode: LeaseMode::Exclusive,
+        holder: HolderId::from_bytes([8; 16]),
+        boot_id: [4; 16],
+        until_ms: 90,
+    };
+    let waiters = [waiter(1, former, 1), waiter(2, elsewhere, 1), waiter(3, former, 5)];
+    let file = File::new();
+    file.commit(|tx| {
+        tx.put(None, &lease(former, 1, 1)).unwrap();
+        waiters.iter().for_each(|waiter| tx.put(None, waiter).unwrap());
+    });
+    file.rotated().transaction(|tx| {
+        let name = Name { epoch: 2, index, former: Some(former) };
+        assert_eq!(lease_id(tx, &Resource::Named(name)).unwrap(), index);
+        let found: Vec<_> = waiters.iter().map(|waiter| tx.load::<WaiterRow>(&waiter.id).unwrap().unwrap()).collect();
+        let moved = |waiter| WaiterRow { epoch: 2, ..waiter };
+        assert_eq!(found, [moved(waiter(1, index, 2)), waiter(2, elsewhere, 1), moved(waiter(3, index, 6))]);
+    });
 }
 
 #[test]
