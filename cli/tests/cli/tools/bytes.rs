@@ -23,10 +23,10 @@ async fn a_byte_that_is_changed_on_any_class_of_page_is_named_and_keeps_no_other
     let mut wrong = Vec::new();
     for (name, place, verdict) in [
         // The first hundred bytes (sqlite.org/fileformat2.html, section 1.3).
-        ("magic", at("sqlite_schema", "leaf", 3), foreign),
-        ("page size", at("sqlite_schema", "leaf", 16), broken),
-        ("user version", at("sqlite_schema", "leaf", 63), newer),
-        ("application id", at("sqlite_schema", "leaf", 70), foreign),
+        ("magic", at("sqlite_schema", "internal", 3), foreign),
+        ("page size", at("sqlite_schema", "internal", 16), broken),
+        ("user version", at("sqlite_schema", "internal", 63), newer),
+        ("application id", at("sqlite_schema", "internal", 70), foreign),
         ("a definition", at("sqlite_schema", "leaf", -60), Verdict { rescued: Some(3), ..broken }),
         // A record's own bytes, and the bookkeeping around them.
         (
@@ -52,6 +52,9 @@ async fn a_byte_that_is_changed_on_any_class_of_page_is_named_and_keeps_no_other
     ] {
         prey.put(&prey.today);
         let offset = prey.offset(&place);
+        // Ids are random: it may be the group that the other account is counted in.
+        let is_anothers = place.tree == "digest_group" && prey.group_at(offset) == prey.cleo.as_bytes()[0] >> 2;
+        let verdict = if is_anothers { Verdict { another: 5, ..verdict } } else { verdict };
         prey.flip(prey.home.vault_file(), offset);
         wrong.extend(prey.check(name, verdict));
     }
@@ -108,6 +111,15 @@ impl Prey {
         let page: i64 = self.sqlite3(&sql).trim().parse().unwrap_or_else(|_| panic!("no page: {sql}"));
         let within = if at.offset < 0 { PAGE_BYTES.cast_signed() + at.offset } else { at.offset };
         u64::try_from(page + within).unwrap()
+    }
+
+    /// The group of the digest whose sealed sums hold the byte at this offset.
+    fn group_at(&self, offset: u64) -> u8 {
+        let mut around = [0; 8];
+        fs::File::open(self.home.vault_file()).unwrap().read_exact_at(&mut around, offset - 8).unwrap();
+        let around = data_encoding::HEXLOWER.encode(&around);
+        let no = self.sqlite3(&format!("SELECT no FROM digest_group WHERE instr(sealed, x'{around}') > 0"));
+        no.trim().parse().unwrap()
     }
 
     fn flip(&self, file: PathBuf, offset: u64) {
