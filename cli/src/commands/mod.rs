@@ -37,7 +37,7 @@ pub enum Command {
     Account(account::AccountCommand),
     /// Print the current one-time code of an account
     Totp(totp::TotpArgs),
-    /// Look at sessions, and make them fresh
+    /// Look at sessions, make them fresh, and move them from and to other programs
     #[command(subcommand)]
     Session(session::SessionCommand),
     /// Look at who has which account, and take one away
@@ -46,7 +46,7 @@ pub enum Command {
     /// Work on the manager's tasks
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
-    /// Look at what is owed to the manager
+    /// Look at what is owed to the manager, have it tried again, or drop it
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
     /// Look at who did what
@@ -54,7 +54,7 @@ pub enum Command {
     Audit(audit::AuditCommand),
     /// Check every row, record and audit entry of the vault
     Verify(verify::VerifyArgs),
-    /// Accept the vault as it is after its anchor was lost or an older copy was put back
+    /// Accept the vault as it is after its anchor was lost or an older copy was put back; pin the anchor
     #[command(subcommand)]
     Anchor(anchor::AnchorCommand),
     /// Write a checked backup, or go back to one
