@@ -9,7 +9,7 @@ use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
 use latchkey_vault::{
     BootStamp, Clock, HolderId, KeyBinder, ManualClock, VaultId,
-    crypto::{FORMAT_VERSION, Header, Keyring, Kind, Sealed},
+    crypto::{Header, Keyring, Kind, Sealed},
     store::{
         Binder, Changes, Hold, ItemRow, KeyMaterial, LeaseAsk, LeaseMode, Name, Renewed, Reserved, RowName, Saved,
         StepAsk, Store, Taken, Token,
@@ -352,22 +352,7 @@ fn make(folder: &Path, clock: Arc<ManualClock>) -> SqliteStore {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
     let vault = VaultId::from_bytes([9; 16]);
     let material = KeyMaterial { generation: 1, slots_mac: [1; 32], slots: Vec::new(), data_keys: Vec::new() };
-    let header = Header {
-        counter: 0,
-        digest_top: [0; 32],
-        slots_generation: material.generation,
-        slots_mac: material.slots_mac,
-        schema_version: SCHEMA_VERSION,
-        format_floor: FORMAT_VERSION,
-        incarnation: 1,
-        data_epoch: 1,
-        audit: Vec::new(),
-        created_ms: 0,
-        log_sum: [0; 32],
-        rekey: None,
-        steps_spent_until_ms: 0,
-        incarnation_since_ms: 0,
-    };
+    let header = Header::first(SCHEMA_VERSION, material.slots_mac, 0);
     let binder: Arc<dyn Binder> = Arc::new(KeyBinder::new(Arc::new(Keyring::generate(vault).unwrap())));
     let file = SqliteFile::create(&folder.join("v.db"), vault, 0, binder.as_ref(), header, &material).unwrap();
     file.start(binder, clock).unwrap()

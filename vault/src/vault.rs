@@ -30,7 +30,7 @@ use crate::{
     age_plugin::PluginKey,
     anchor_file::{AnchorFile, AnchorFileError, Keeper},
     checkout::Lines,
-    crypto::{FORMAT_VERSION, Header, Keyring, SealError, SlotError, SlotRecord},
+    crypto::{Header, Keyring, SealError, SlotError, SlotRecord},
     inspect::Records,
     key_slots::{NewSlot, SlotListError, check_list},
     keys::KeyBinder,
@@ -427,22 +427,7 @@ fn make(paths: &VaultPaths, opener: Opener, slots: Vec<NewSlot>) -> Result<Vault
         slots: slots.iter().map(SlotRecord::to_bytes).collect(),
         data_keys: keys.sealed_data_keys().map_err(|_: SealError| InitError::NoRandomness)?,
     };
-    let header = Header {
-        counter: 0,
-        digest_top: [0; 32],
-        slots_generation: material.generation,
-        slots_mac: material.slots_mac,
-        schema_version: SCHEMA_VERSION,
-        format_floor: FORMAT_VERSION,
-        incarnation: keys.incarnation(),
-        data_epoch: keys.epoch(),
-        audit: Vec::new(),
-        created_ms: now_ms,
-        log_sum: [0; 32],
-        rekey: None,
-        steps_spent_until_ms: 0,
-        incarnation_since_ms: 0,
-    };
+    let header = Header::first(SCHEMA_VERSION, material.slots_mac, now_ms);
     let keys = Arc::new(keys);
     let binder = KeyBinder::new(Arc::clone(&keys));
     let file = SqliteFile::create(&paths.file, vault, now_ms, &binder, header, &material)?;

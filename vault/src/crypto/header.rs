@@ -169,6 +169,27 @@ pub enum HeaderError {
 }
 
 impl Header {
+    /// The header of a new vault, before its first commit: slot generation, data epoch and incarnation 1, and no rows.
+    #[must_use]
+    pub const fn first(schema_version: u32, slots_mac: [u8; 32], created_ms: i64) -> Self {
+        Self {
+            counter: 0,
+            digest_top: [0; 32],
+            slots_generation: 1,
+            slots_mac,
+            schema_version,
+            format_floor: FORMAT_VERSION,
+            incarnation: 1,
+            data_epoch: 1,
+            audit: Vec::new(),
+            created_ms,
+            log_sum: [0; 32],
+            rekey: None,
+            steps_spent_until_ms: 0,
+            incarnation_since_ms: 0,
+        }
+    }
+
     /// Seals the header for its counter.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     KeyBinder,
-    crypto::{FORMAT_VERSION, Header, Keyring, Kind, Place},
+    crypto::{Header, Keyring, Kind, Place},
     model::VaultId,
     store::{KeyMaterial, NewAudit},
 };
@@ -35,22 +35,7 @@ impl File {
         let vault = VaultId::from_bytes([3; 16]);
         let keys = Arc::new(Keyring::generate(vault).unwrap());
         let binder = KeyBinder::new(Arc::clone(&keys));
-        let header = Header {
-            counter: 0,
-            digest_top: [0; 32],
-            slots_generation: 1,
-            slots_mac: [1; 32],
-            schema_version: SCHEMA_VERSION,
-            format_floor: FORMAT_VERSION,
-            incarnation: 1,
-            data_epoch: 1,
-            audit: Vec::new(),
-            created_ms: 0,
-            log_sum: [0; 32],
-            rekey: None,
-            steps_spent_until_ms: 0,
-            incarnation_since_ms: 0,
-        };
+        let header = Header::first(SCHEMA_VERSION, [1; 32], 0);
         drop(SqliteFile::create(&path, vault, 0, &binder, header, &material(1)).unwrap());
         Self { conn: profile::connect(&path, true).unwrap(), dir, keys, binder }
     }

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_vault::{
     AccountId, Clock, HolderId, KeyBinder, ManualClock, MessageId, VaultId,
-    crypto::{FORMAT_VERSION, Header, Keyring, Sealed},
+    crypto::{Header, Keyring, Sealed},
     store::{
         AccountRow, Binder, Changes, Hold, ItemRow, KeyMaterial, Lane, LeaseAsk, LeaseMode, Name, NewAudit, OutboxRow,
         Owed, SessionRow, Store, Taken, Token, sqlite::SCHEMA_VERSION,
@@ -102,22 +102,7 @@ pub(crate) fn keys() -> Arc<Keyring> {
 /// The key material and the first header of a vault with no slots: a store does not look into them.
 pub(crate) fn first() -> (KeyMaterial, Header) {
     let material = KeyMaterial { generation: 1, slots_mac: [1; 32], slots: Vec::new(), data_keys: Vec::new() };
-    let header = Header {
-        counter: 0,
-        digest_top: [0; 32],
-        slots_generation: material.generation,
-        slots_mac: material.slots_mac,
-        schema_version: SCHEMA_VERSION,
-        format_floor: FORMAT_VERSION,
-        incarnation: 1,
-        data_epoch: 1,
-        audit: Vec::new(),
-        created_ms: WALL_MS,
-        log_sum: [0; 32],
-        rekey: None,
-        steps_spent_until_ms: 0,
-        incarnation_since_ms: 0,
-    };
+    let header = Header::first(SCHEMA_VERSION, material.slots_mac, WALL_MS);
     (material, header)
 }
 
